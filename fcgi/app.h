@@ -1,0 +1,28 @@
+#ifndef CONFAB_APP_H
+#define CONFAB_APP_H
+/* What all handlers share: made in main.c, handed down with each request. */
+
+#include "lib/base/settings.h"
+#include "lib/chat/model.h"
+#include "lib/chat/prompt.h"
+#include "lib/chat/session.h"
+#include "lib/io/loop.h"
+#include "lib/io/redis.h"
+
+struct pool;
+
+struct app {
+    struct settings  settings;
+    struct loop     *loop;
+    struct redis    *redis;         /* commands */
+    struct redis    *wake;          /* the wake-up channel */
+    struct sessions *sessions;
+    struct model    *model;
+    struct prompts  *prompts;
+    struct pool     *pool;          /* the scoreboard of the children */
+    struct gateway  *gateway;
+    bool             durable;       /* Redis keeps what it acknowledges, see check_durability */
+    bool             draining;
+};
+
+#endif

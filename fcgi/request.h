@@ -1,0 +1,63 @@
+#ifndef CONFAB_REQUEST_H
+#define CONFAB_REQUEST_H
+/* What a handler sees of a request. It lives from the call of its handler until the handler has ended its
+ * response (response.h), exactly once, also when the client has left meanwhile. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+
+struct app;         /* what all handlers share, app.h */
+struct conn;        /* the FastCGI side, gateway.c */
+
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE,
+              METHOD_OPTIONS, METHOD_OTHER };
+
+/* The request headers that somebody reads; the gateway keeps these and drops the rest. */
+enum header { HEADER_ACCEPT, HEADER_AUTHORIZATION, HEADER_CONTENT_TYPE, HEADER_IDEMPOTENCY_KEY,
+              HEADER_ORIGIN, HEADER_REQUEST_ID, HEADER_ACR_METHOD, HEADER_ACR_HEADERS,
+              HEADER_LAST_EVENT_ID, HEADER_COUNT };
+
+enum { REQUEST_SEGMENTS_MAX = 8, REQUEST_ID_SIZE = 65 };
+struct segment { const char *s; size_t len; };  /* decoded; may hold any byte, followed by '\0' */
+
+struct request {
+    struct app   *app;
+    struct conn  *conn;
+    struct log    log;                       /* req=<id>, tenant */
+    char          id[REQUEST_ID_SIZE];       /* X-Request-Id */
+    int64_t       started_us;                /* monotonic, when it was accepted */
+    enum method   method;
+    const char   *target;                    /* raw REQUEST_URI */
+    struct segment segments[REQUEST_SEGMENTS_MAX];   /* of the path, percent-decoded one by one */
+    size_t        segment_count;
+    const char   *query;                     /* raw, "" when there is none */
+    const char   *headers[HEADER_COUNT];     /* NULL = not sent */
+    char         *body; size_t body_len;     /* owned; "" when there is none */
+    const char   *tenant;                    /* "default" when no keys are configured */
+    /* Told once when the client leaves before the response has ended; NULL = nobody cares. It may end
+     * the response from within. */
+    void        (*on_gone)(void *arg);
+    /* Told once when a client that lagged (response_event returned false) can take more. */
+    void        (*on_drained)(void *arg);
+    void         *arg;                       /* of both */
+};
+
+/* The JSON object in the body; checks the content type first (ERR_MEDIA_TYPE, ERR_BAD_JSON, ERR_INVALID when
+ * it is no object). The tree is the caller's. */
+enum err_code request_json(const struct request *r, json_t **out, struct err *e);
+void request_drop_body(struct request *r);
+/* The value of a query parameter, decoded and added to out; false when absent or not decodable. */
+bool request_query(const struct request *r, const char *name, struct buf *out);
+bool request_accepts_event_stream(const struct request *r);
+/* SHA-256 of the body, for idempotency. */
+void request_body_hash(const struct request *r, char out[65]);
+/* Idempotency-Key: NULL when absent. ERR_INVALID unless it is 1 to 255 printable ASCII characters. */
+enum err_code request_idempotency_key(const struct request *r, const char **out, struct err *e);
+
+#endif

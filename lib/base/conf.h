@@ -1,0 +1,50 @@
+#ifndef CONFAB_CONF_H
+#define CONFAB_CONF_H
+/* Settings from an INI file and the environment, by one table.
+ *
+ * A row says the section and name in the file, the name in the environment (which
+ * wins), the type, the default, the bounds and a line of help; the same rows make
+ * --help and the man page. A wrong value, an unknown name or section, or a secret
+ * file that cannot be read stops the start and names itself. An empty value counts
+ * as not given. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/base/err.h"
+
+enum conf_type {
+    CONF_TEXT,      /* char *, owned by the settings; "" when not given and no default */
+    CONF_SECRET,    /* the same; never printed; NAME_FILE in the environment and name_file in
+                       the file give the path of a file whose first line is the value */
+    CONF_INT,       /* int64_t */
+    CONF_TIME,      /* int64_t, milliseconds; written "500ms", "30s", "5m", "1h", "30d", or a
+                       bare number of seconds */
+    CONF_SIZE,      /* int64_t, bytes; written "4096", "32k", "1m" (1024s) */
+    CONF_NUMBER,    /* double */
+    CONF_BOOL,      /* bool; on|off, yes|no, true|false, 1|0 */
+    CONF_CHOICE,    /* int: the index in `choices` */
+};
+
+struct conf_row {
+    const char    *section, *name, *env;
+    enum conf_type type;
+    size_t         offset;        /* of the field in the settings struct */
+    const char    *dflt;          /* as it would be written; NULL = "" */
+    int64_t        min, max;      /* of numbers, times, sizes; of texts the length in bytes */
+    const char    *choices;       /* "a|b|c" for CONF_CHOICE */
+    const char    *help;          /* one line */
+};
+
+/* Fills *settings (zeroed by the caller) from the defaults, then `file` (NULL or a path;
+ * must exist when given), then `environ`-like env. Every fault found is printed
+ * on `report`, one line each; false if there was any. */
+bool conf_load(const struct conf_row *rows, size_t count, void *settings,
+               const char *file, char *const *env, FILE *report);
+void conf_free(const struct conf_row *rows, size_t count, void *settings);
+/* The table as text: names, defaults, help. */
+void conf_help(const struct conf_row *rows, size_t count, FILE *out);
+
+#endif

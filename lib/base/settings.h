@@ -1,0 +1,100 @@
+#ifndef CONFAB_SETTINGS_H
+#define CONFAB_SETTINGS_H
+/* Every setting of confab, read once at start. The table is in settings.c; the text
+ * fields are owned by the struct. Times are milliseconds, sizes bytes. */
+
+#include "lib/base/conf.h"
+
+enum on_disconnect { ON_DISCONNECT_CANCEL, ON_DISCONNECT_FINISH };
+enum session_busy { SESSION_BUSY_WAIT, SESSION_BUSY_REJECT };
+enum demo { DEMO_OFF, DEMO_FALLBACK };
+enum durability { DURABILITY_REQUIRE, DURABILITY_WARN };
+enum model_usage { MODEL_USAGE_ASK, MODEL_USAGE_OMIT };
+
+struct settings {
+    struct {
+        int64_t children;               /* how many confab-fcgi multiwatch keeps alive */
+        int64_t max_requests;           /* requests that one child holds at once */
+        int64_t max_body;
+        int64_t max_user_text;
+        int64_t max_unsent;             /* bytes that wait for a slow reader */
+        int64_t request_read_timeout;
+        int64_t keepalive;              /* between comments on a silent stream */
+        int64_t drain_timeout;
+        char   *runtime_dir;            /* scoreboard of the pool */
+        char   *prompts_dir;
+        char   *cors_origins;           /* separated by spaces or commas; "*" for any */
+        char   *api_key;
+        int     log_level;
+    } server;
+    struct {
+        char   *url;
+        int64_t timeout;                /* of one command */
+        int64_t connect_timeout;
+        int     durability;
+    } redis;
+    struct {
+        char   *base_url;               /* with the version, e.g. https://api.openai.com/v1 */
+        char   *api_key;
+        char   *name;
+        char   *auth_header;            /* "Authorization" (Bearer) or another, e.g. "api-key" (bare) */
+        char   *token_limit_field;      /* max_completion_tokens | max_tokens */
+        int64_t token_limit;            /* 0 = not sent */
+        char   *temperature;            /* "" = not sent */
+        char   *system_role;            /* system | developer */
+        int     usage;                  /* stream_options.include_usage sent or not */
+        char   *ca_file;
+        int64_t connect_timeout, first_token_timeout, idle_timeout, turn_timeout;
+        int64_t retries;
+        int64_t retry_after_max;        /* a longer Retry-After is not waited for */
+        int64_t max_answer;
+        int     demo;
+    } model;
+    struct {
+        int64_t ttl;                    /* sliding; 0 = keep */
+        int64_t context_messages;
+        int64_t context_tokens;
+        int64_t lease;                  /* of a turn's lock */
+        int     busy;
+        int64_t wait;                   /* for the turn before */
+        int64_t idempotency_ttl;
+        int     on_disconnect;
+        int64_t save_timeout;           /* all tries of a save together */
+    } session;
+    struct {
+        int64_t concurrency;            /* tasks in flight in one runner */
+        int64_t lease;
+        int64_t attempts;
+        int64_t retry_base, retry_max;
+        int64_t fault_grace;            /* connection faults and 5xx cost no attempt this long */
+        int64_t ttl;                    /* of a finished task's record */
+        int64_t stop_timeout;
+        char   *doc_folder;
+    } tasks;
+    struct {
+        char   *credentials;            /* path of Google's JSON file */
+        char   *folder_id;              /* dialogs folder */
+        char   *staging_folder_id;      /* "" = made by us, in the root of the same drive */
+        char   *api_root;
+        char   *scope;
+        char   *subject;
+        int64_t timeout;                /* of one call */
+        int64_t upload_timeout;
+    } google;
+};
+
+/* The table, for conf_load, --help and the manual. */
+extern const struct conf_row settings_rows[];
+extern const size_t          settings_count;
+
+/* conf_load with the table: the file is $CONFAB_CONFIG, else /etc/confab/confab.ini if it
+ * exists. Also checks what one row alone cannot say. Faults go to standard error. */
+bool settings_load(struct settings *s);
+void settings_free(struct settings *s);
+
+/* The demo model answers: demo = fallback, and neither key nor URL is given. */
+bool settings_use_demo(const struct settings *s);
+/* Documents go to Google: any google setting that has no default is given. */
+bool settings_use_google(const struct settings *s);
+
+#endif

@@ -1,0 +1,13 @@
+#ifndef CONFAB_DURABILITY_H
+#define CONFAB_DURABILITY_H
+/* Does Redis keep what it acknowledges? appendonly yes, appendfsync always, maxmemory-policy
+ * noeviction, asked with CONFIG GET after each connection. */
+
+#include "lib/io/redis.h"
+
+/* problem: NULL when it does, else what to change ("appendfsync is everysec: set it to always"), borrowed.
+ * e: it could not be asked (ERR_STORE), or CONFIG is not allowed (then problem says so). */
+typedef void durability_fn(void *arg, const char *problem, const struct err *e);
+struct redis_call *durability_check(struct redis *r, durability_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,61 @@
+#ifndef CONFAB_MODEL_H
+#define CONFAB_MODEL_H
+/* Asks the model; the text comes back in pieces.
+ *
+ * An OpenAI-compatible server is always asked for a stream. Until the first byte of its
+ * answer, faults that may pass are tried again (model.retries) after the delay that it names or an exponential
+ * one with jitter; exhausted quota never. An answer is complete only when it came with a finish reason and
+ * without an error record. Without key and URL, and demo = fallback, the demo model answers. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/base/settings.h"
+#include "lib/chat/session.h"
+#include "lib/io/loop.h"
+
+struct model;
+struct model_call;
+
+/* s is borrowed. ERR_INVALID when neither an upstream nor the demo model is set up. */
+enum err_code model_new(struct loop *l, const struct settings *s, struct model **out,
+                        struct err *e);
+void model_free(struct model *m);
+
+struct model_question {             /* all borrowed during model_ask only */
+    const char *system;
+    const struct session_part *window; size_t window_count;
+    const char *user; size_t user_len;
+    const struct log *log;
+};
+
+struct model_usage { int64_t prompt, completion, total; bool known; };
+struct model_answer {
+    const char *finish_reason;      /* as the server said it: "stop", "length", "content_filter", ... */
+    const char *model;              /* who answered, "" when it did not say */
+    struct model_usage usage;
+};
+
+struct model_handlers {
+    /* A piece of the answer (or of a refusal): whole UTF-8 characters, never empty. Borrowed. */
+    void (*on_text)(void *arg, const char *text, size_t len);
+    /* The end. e NULL: the answer is whole. ERR_UPSTREAM, ERR_UPSTREAM_REFUSED, ERR_UPSTREAM_BUSY,
+     * ERR_UPSTREAM_QUOTA, ERR_UPSTREAM_SLOW. answer is NULL when e is set. The call is gone. */
+    void (*on_done)(void *arg, const struct model_answer *answer, const struct err *e);
+};
+
+/* NULL: out of memory, and no callback comes. */
+struct model_call *model_ask(struct model *m, const struct model_question *q,
+                             const struct model_handlers *on, void *arg);
+void model_cancel(struct model_call *c);    /* at once, no callback any more. NULL: nothing */
+void model_pause(struct model_call *c);     /* see http_pause */
+void model_resume(struct model_call *c);
+
+bool        model_is_demo(const struct model *m);
+/* Sentence for /ready and the start's log line: "gpt-4o-mini at https://..." (no secrets) or "the demo model". */
+const char *model_describe(const struct model *m);
+
+#endif

@@ -1,0 +1,60 @@
+#ifndef CONFAB_TASK_H
+#define CONFAB_TASK_H
+/* A write-to-doc task's record, and what a handler does with it: accept and look up.
+ * What the runner does is in task_work.h.
+ *
+ * The hash c1:task:<id> is the truth, the stream only the doorbell. Accepted means durable:
+ * hash, index of open tasks, the session's mark (which keeps the dialog alive) and the stream entry are written by one
+ * script. A task writes the dialog as it was at acceptance: the number of turns stands in the hash. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/settings.h"
+#include "lib/chat/keys.h"
+#include "lib/io/redis.h"
+
+enum task_status { TASK_PENDING, TASK_RUNNING, TASK_FINISHED, TASK_FAILED };
+const char *task_status_name(enum task_status s);
+
+struct task {
+    char             id[KEYS_TASK_MAX + 1];
+    char             tenant[KEYS_TENANT_MAX + 1];
+    char             session[KEYS_SESSION_MAX + 1];
+    enum task_status status;
+    int64_t          turns;              /* of the dialog that it writes */
+    int64_t          attempts;
+    int64_t          created_at, started_at, finished_at;    /* wall ms; 0 = not yet */
+    char             store[16];          /* "google" | "folder", once a document is known */
+    char             document[256];      /* its id in that store, or "" */
+    char             error_code[40];     /* of the last failed try, or "" */
+    char             error_detail[256];
+};
+
+/* Fields of the hash as HGETALL gives them. ERR_NO_TASK when empty. */
+enum err_code task_from_reply(const char *id, const struct redisReply *reply, struct task *t,
+                              struct err *e);
+/* The record of the HTTP interface. doc_folder: to make file: URLs of the folder store. */
+bool task_json(struct buf *out, const struct task *t, const char *doc_folder);
+
+/* 1 to KEYS_TASK_MAX letters, digits, '-' and '_'. */
+bool task_id_ok(const char *id, size_t len);
+
+struct task_request {
+    const char *tenant;
+    const char *session; size_t session_len;
+    const char *idempotency_key;        /* or NULL */
+    const char *body_hash;
+};
+/* e: ERR_NO_SESSION, ERR_KEY_REUSED, ERR_STORE. id is borrowed; for a repeat with the same key the first one's. */
+typedef void task_accepted_fn(void *arg, const char *id, const struct err *e);
+struct redis_call *task_accept(struct redis *r, const struct settings *s,
+                               const struct task_request *q, task_accepted_fn *fn, void *arg);
+
+/* Another tenant's task is ERR_NO_TASK. t is borrowed during the callback. */
+typedef void task_found_fn(void *arg, const struct task *t, const struct err *e);
+struct redis_call *task_find(struct redis *r, const char *tenant, const char *id,
+                             task_found_fn *fn, void *arg);
+
+#endif

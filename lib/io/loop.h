@@ -1,0 +1,32 @@
+#ifndef CONFAB_LOOP_H
+#define CONFAB_LOOP_H
+/* The event loop (libevent), timers, signals, and the orderly stop. One loop per
+ * process, one thread. Nothing that runs in it may block. */
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+typedef void loop_fn(void *arg);
+
+struct loop *loop_new(void);                 /* NULL when the system has no place for it */
+void         loop_free(struct loop *l);
+void         loop_run(struct loop *l);       /* until loop_stop */
+void         loop_stop(struct loop *l);
+struct event_base *loop_base(struct loop *l);/* for the files of io/ and the gateway */
+
+/* A timer inside its owner's struct. After timer_init it is idle. It fires once, from the
+ * loop, never from timer_set itself. 0 ms means the loop's next turn, which is how
+ * a callback is kept from running before the call that promised it has returned. */
+struct timer { struct event event; loop_fn *fn; void *arg; };
+void timer_init(struct timer *t, struct loop *l, loop_fn *fn, void *arg);
+void timer_set(struct timer *t, int64_t ms); /* restarts a running one */
+void timer_stop(struct timer *t);            /* also safe on a zeroed struct */
+bool timer_running(const struct timer *t);
+
+/* Calls fn from the loop, not from the signal handler. One fn per signal. */
+bool loop_on_signal(struct loop *l, int signo, loop_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,31 @@
+#ifndef CONFAB_POOL_H
+#define CONFAB_POOL_H
+/* The scoreboard: a small file shared by all processes of a pool, one slot each, so that any child
+ * can say how many live and what they have done. A slot is held by a lock on its bytes, which the
+ * kernel gives up when the process dies, however it dies. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+
+enum { POOL_SLOTS = 256 };
+
+/* Counters of one process; written by it alone, read by all. */
+struct pool_slot {
+    int32_t  pid;
+    int64_t  started_at;         /* wall ms */
+    int64_t  turned_at;          /* wall ms when its loop last turned */
+    uint64_t requests, active, streams, errors, rejected;
+};
+
+struct pool;
+/* dir/name, made when missing. ERR_INTERNAL names what failed. */
+enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e);
+void pool_leave(struct pool *p);
+struct pool_slot *pool_mine(struct pool *p);
+/* Copies the slots of living processes; returns how many (this one included). */
+size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
+
+#endif
