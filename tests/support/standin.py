@@ -31,7 +31,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from tests.support.http1 import BadRequest, Headers, Request, RequestReader
 
-__all__ = ["BadRequest", "ClientGone", "Headers", "Reply", "Request", "StandIn", "main"]
+__all__ = ["BadRequest", "ClientGone", "Headers", "Reply", "Request", "StandIn", "main", "serve"]
 
 HeaderPairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -118,6 +118,14 @@ class Reply:
         """Returns when the client has closed the connection, at once if it has already."""
         await self._connection.gone.wait()
 
+    async def pause(self, seconds: float) -> None:
+        """A delay that ends with ClientGone as soon as the client leaves."""
+        try:
+            await asyncio.wait_for(self._connection.gone.wait(), seconds)
+        except asyncio.TimeoutError:
+            return
+        raise ClientGone
+
     def _head(self, status: int, headers: HeaderPairs, chunked: bool) -> bytes:
         self.started = True
         pairs = _pairs(headers)
@@ -200,8 +208,11 @@ class StandIn:
             self.changed.notify_all()
 
     def in_loop(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have the stand-in's thread call function(*args) soon."""
-        self._loop.call_soon_threadsafe(function, *args)
+        """Have the stand-in's thread call function(*args) soon; at once if it does not run."""
+        if self._thread is None:
+            function(*args)
+        else:
+            self._loop.call_soon_threadsafe(function, *args)
 
     def _run(self, listener: socket.socket, started: threading.Event) -> None:
         loop = self._loop
@@ -357,7 +368,11 @@ def main(make: Callable[[int], StandIn], description: str) -> None:
     """Run a stand-in by hand until SIGINT or SIGTERM: python3 -m tests.support.X --port N"""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, default=0)
-    standin = make(parser.parse_args().port)
+    serve(make(parser.parse_args().port))
+
+
+def serve(standin: StandIn) -> None:
+    """Run until SIGINT or SIGTERM; the url is printed once connections are accepted."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     with standin:
         print(standin.url, flush=True)
