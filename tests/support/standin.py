@@ -53,6 +53,7 @@ class Reply:
         self._connection = connection
         self._request = request
         self._chunked = False
+        self._close_after = _says_close(request.headers)
         self._left: int | None = None   # of the promised Content-Length; None: not promised
 
     async def start(self, status: int, headers: HeaderPairs = (), chunked: bool = True) -> None:
@@ -77,11 +78,12 @@ class Reply:
                 await asyncio.sleep(0)
 
     async def end(self) -> None:
-        """The regular end; the connection is kept if the body's length allows it."""
+        """The regular end. The connection is kept, unless a "Connection: close" was
+        asked for or told, or nothing but its end can show the end of the body."""
         if self._chunked:
             await self.raw(b"0\r\n\r\n")
         self.over = True
-        if not self._chunked and self._left != 0:
+        if self._close_after or (not self._chunked and self._left != 0):
             self._connection.close()
 
     async def send(self, status: int, headers: HeaderPairs = (), body: bytes = b"") -> None:
@@ -129,6 +131,7 @@ class Reply:
     def _head(self, status: int, headers: HeaderPairs, chunked: bool) -> bytes:
         self.started = True
         pairs = _pairs(headers)
+        self._close_after |= _says_close(Headers(pairs))
         length = Headers(pairs).get("content-length")
         if length is not None:
             self._left = int(length)
@@ -201,6 +204,14 @@ class StandIn:
         if not value:
             raise TimeoutError(f"{type(self).__name__}: still not so after {timeout} s")
         return value
+
+    def drop_idle(self) -> None:
+        """Close the connections that are kept for a next request, as servers do in time."""
+        def drop() -> None:
+            for connection in list(self._connections):
+                if connection.idle:
+                    connection.close()
+        self.in_loop(drop)
 
     def notify(self) -> None:
         """For subclasses: something changed that a test may wait for."""
@@ -306,6 +317,10 @@ class _Connection(asyncio.Protocol):
 
     # Our own
 
+    @property
+    def idle(self) -> bool:
+        return self._request is None
+
     def _next_request(self) -> None:
         try:
             request = self._reader.next()
@@ -381,6 +396,10 @@ def serve(standin: StandIn) -> None:
 
 def _pairs(headers: HeaderPairs) -> list[tuple[str, str]]:
     return list(headers.items() if isinstance(headers, Mapping) else headers)
+
+
+def _says_close(headers: Headers) -> bool:
+    return "close" in headers.get("connection", "").lower()
 
 
 def _phrase(status: int) -> str:

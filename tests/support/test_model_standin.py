@@ -47,7 +47,9 @@ class Client:
 
 @pytest.fixture
 def client(model):
-    return Client(model)
+    client = Client(model)
+    yield client
+    client.connection.close()
 
 
 def chunks(body):
@@ -337,6 +339,31 @@ def test_it_can_go_away_and_come_back_under_the_same_url():
         Client(model).post()
     with model:
         assert Client(model).post().status == 200
+
+
+def test_kept_connections_can_be_dropped_and_are_closed_on_request(model, client):
+    client.post().read()
+    model.wait_for(lambda: model.requests[0].answered and not model.in_flight)
+    model.drop_idle()
+    model.wait_for(lambda: not model.open_connections)
+    with pytest.raises(ConnectionError):
+        client.post()
+    assert Client(model).post(headers={"Connection": "close"}).read()
+    model.will_say("bye", headers={"Connection": "close"})
+    assert Client(model).post().read()
+    model.wait_for(lambda: not model.open_connections)
+
+
+def test_a_body_may_wait_for_continue(model):
+    body = json.dumps(asking()).encode()
+    head = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-test\r\n"
+            b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+            b"Expect: 100-continue\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", model.port)) as peer:
+        peer.sendall(head)
+        assert peer.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        peer.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        assert peer.recv(12) == b"HTTP/1.1 200"
 
 
 def test_broken_http_is_refused(model):
