@@ -3,8 +3,9 @@
 #
 # usage: embed.sh header|source [FILE.lua...] >OUTPUT
 #
-# The SHA-1 is taken over the bytes that stand in the string, so a script has to end with
-# a newline, as every text file should, and holds no NUL.
+# A line `--@include PART` is replaced by the file PART beside the script: what several scripts
+# share. The SHA-1 is taken over the bytes that stand in the string, so a script has to end
+# with a newline, as every text file should, and holds no NUL.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -16,7 +17,21 @@ shift
 c_string()
 {
     sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/?/\\?/g' -e 's/\t/\\t/g' -e 's/\r/\\r/g' \
-        -e 's/^/    "/' -e 's/$/\\n"/' "$1"
+        -e 's/^/    "/' -e 's/$/\\n"/'
+}
+
+with_parts()
+{
+    awk -v dir="$(dirname "$1")" '
+        $1 == "--@include" {
+            part = dir "/" $2
+            lines = 0
+            while ((getline line < part) > 0) { print line; lines++ }
+            close(part)
+            if (!lines) { print FILENAME ": no " part > "/dev/stderr"; exit 1 }
+            next
+        }
+        { print }' "$1"
 }
 
 one_script()
@@ -31,9 +46,10 @@ one_script()
         echo "extern const struct redis_script lua_$name;"
         return
     fi
-    sha1=$(sha1sum "$file" | cut -d ' ' -f 1)
+    text=$(with_parts "$file")      # without its last newline
+    sha1=$(printf '%s\n' "$text" | sha1sum | cut -d ' ' -f 1)
     printf 'static const char %s_text[] =\n' "$name"
-    c_string "$file"
+    printf '%s\n' "$text" | c_string
     printf '    "";\n'
     printf 'const struct redis_script lua_%s = { "%s", %s_text, "%s" };\n\n' \
            "$name" "$name" "$name" "$sha1"

@@ -1,0 +1,88 @@
+-- turn_begin: take the session's lock and read the window, or say why not.
+--
+-- Promises: one holder at a time; first come, first served among those who wait; every grant
+-- has a larger fence than any before it in this session; a request whose Idempotency-Key was
+-- answered is never granted again; the cost does not depend on how long the dialog is.
+--
+-- KEYS  1 session  2 msgs  3 lock  4 wait  5 idem ("" = no Idempotency-Key)
+-- ARGV  1 me: "<channel> <number>", used by this request alone
+--       2 lease, ms  3 life of the lock's key, ms  4 how long I live in the queue, ms
+--       5 "1" when I may wait, else "0"
+--       6 most turns and 7 most bytes of the window
+--       8 what the request says: a hash of session and body
+-- Returns {"begun", fence, number of the turn, prompt, entry...}   entries oldest first
+--         {"replay", number of the turn, entry}   answered before; nothing is locked
+--         {"reused"}             the key belongs to another request
+--         {"wait", ms}           in the queue; the lock is held for so long yet, 0 when it is free
+--         {"busy", ms}           the same, but not in the queue
+--@include turn_queue.inc
+local session, msgs, lock, wait, idem = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local me, lease, lock_life, wait_life = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local may_wait, most_turns, most_bytes = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
+local says = ARGV[8]
+
+-- Ends a request that needs no lock: it may stand in the queue, even first.
+local function without_lock(...)
+    queue_leave(lock, wait, me)
+    if lock_left(lock) == 0 then queue_wake(lock, wait) end
+    return { ... }
+end
+
+-- The newest turns that fit both bounds, newest first. Read a few at a time: a list of long
+-- answers must not be read whole only to be thrown away.
+local function newest_turns()
+    local found, bytes, step = {}, 0, 8
+    for from = 1, most_turns, step do
+        local chunk = redis.call('LRANGE', msgs, -math.min(from + step - 1, most_turns), -from)
+        for i = #chunk, 1, -1 do
+            bytes = bytes + #chunk[i]
+            if bytes > most_bytes then return found end
+            found[#found + 1] = chunk[i]
+        end
+        if #chunk < step then return found end
+    end
+    return found
+end
+
+-- A repeat of a request that runs just now waits for its answer, whoever else may wait. The
+-- record of a running one lives as long as its lease, so a dead one is no record.
+if idem ~= '' then
+    local seen = redis.call('HMGET', idem, 'says', 'state', 'fence', 'turn')
+    if seen[1] and seen[1] ~= says then return without_lock('reused') end
+    if seen[2] == 'done' then
+        local entry = redis.call('LINDEX', msgs, seen[4] - 1)
+        if is_turn(entry, seen[3]) then return without_lock('replay', seen[4], entry) end
+    end
+    may_wait = may_wait or seen[2] == 'running'
+end
+
+local left = lock_left(lock)
+local first = queue_first(lock, wait)
+if left > 0 or (first and first ~= me) then
+    if not redis.call('ZSCORE', wait, me) then
+        if not may_wait then return { 'busy', left } end
+        local ticket = digits(next_number(redis.call('HGET', lock, 'ticket')))
+        redis.call('HSET', lock, 'ticket', ticket)
+        redis.call('ZADD', wait, ticket, me)
+    end
+    redis.call('HSET', lock, 'w:' .. me, digits(now + wait_life))
+    redis.call('PEXPIRE', lock, lock_life)
+    redis.call('PEXPIRE', wait, lock_life)
+    if left == 0 then queue_wake(lock, wait) end
+    return { 'wait', left }
+end
+
+local fence = digits(next_number(redis.call('HGET', lock, 'fence')))
+queue_leave(lock, wait, me)
+redis.call('HSET', lock, 'fence', fence, 'until', digits(now + lease), 'owner', me)
+redis.call('PEXPIRE', lock, lock_life)
+if idem ~= '' then
+    redis.call('HSET', idem, 'says', says, 'state', 'running', 'fence', fence)
+    redis.call('PEXPIRE', idem, lease)
+end
+
+local number, prompt = redis.call('LLEN', msgs) + 1, redis.call('HGET', session, 'prompt') or ''
+local reply = { 'begun', fence, number, prompt }
+local turns = newest_turns()
+for i = #turns, 1, -1 do reply[#reply + 1] = turns[i] end
+return reply

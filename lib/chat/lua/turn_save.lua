@@ -1,0 +1,43 @@
+-- turn_save: append the turn, record it under its Idempotency-Key, give the lock up, wake the
+-- next who waits. All of it or nothing.
+--
+-- Promises: saves only under the session's newest fence, and only while the lock was not given up;
+-- a lease that ran out is no hindrance as long as nobody took the lock. Repeating it is harmless:
+-- a turn that is stored is found, also when later ones have followed.
+--
+-- KEYS  1 session  2 msgs  3 lock  4 wait  5 index of sessions  6 idem ("" = no Idempotency-Key)
+-- ARGV  1 fence  2 number of the turn  3 entry  4 session id, for the index
+--       5 life of the session, ms (0 = for ever; for ever also while a task of it is open)
+--       6 life of the lock's key, ms  7 what the request says  8 life of the idem record, ms
+-- Returns {"saved"}, {"lost"}: a later turn has begun, or {"gone"}: the session was deleted
+--@include turn_queue.inc
+local session, msgs, lock, wait, index, idem = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local fence, number, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local life, lock_life, says, idem_life = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+
+if is_turn(redis.call('LINDEX', msgs, number - 1), fence) then return { 'saved' } end
+
+local held = redis.call('HMGET', lock, 'fence', 'until', 'deleted')
+if held[3] and tonumber(held[3]) > tonumber(fence) then return { 'gone' } end
+if held[1] ~= fence or held[2] == '0' then return { 'lost' } end
+
+local turns = redis.call('RPUSH', msgs, entry)
+redis.call('HSETNX', session, 'created', digits(now))
+redis.call('HSET', session, 'updated', digits(now), 'turns', turns)
+redis.call('ZADD', index, 'NX', redis.call('HGET', session, 'created'), id)
+
+local keep = life == '0' or tonumber(redis.call('HGET', session, 'tasks') or 0) > 0
+for _, key in ipairs({ session, msgs }) do
+    if keep then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, life) end
+end
+
+-- Not over the record of a later request, which came when ours had run out with the lease.
+if idem ~= '' and (redis.call('HGET', idem, 'fence') or fence) == fence then
+    redis.call('HSET', idem, 'says', says, 'state', 'done', 'fence', fence, 'turn', turns)
+    redis.call('PEXPIRE', idem, idem_life)
+end
+
+redis.call('HSET', lock, 'until', 0)
+redis.call('PEXPIRE', lock, lock_life)
+queue_wake(lock, wait)
+return { 'saved' }
