@@ -9,7 +9,7 @@ enum on_disconnect { ON_DISCONNECT_CANCEL, ON_DISCONNECT_FINISH };
 enum session_busy { SESSION_BUSY_WAIT, SESSION_BUSY_REJECT };
 enum demo { DEMO_OFF, DEMO_FALLBACK };
 enum durability { DURABILITY_REQUIRE, DURABILITY_WARN };
-enum model_usage { MODEL_USAGE_ASK, MODEL_USAGE_OMIT };
+enum usage_wish { MODEL_USAGE_ASK, MODEL_USAGE_OMIT };
 
 struct settings {
     struct {
