@@ -30,14 +30,15 @@ bool buf_add(struct buf *b, const void *bytes, size_t len);
 bool buf_adds(struct buf *b, const char *s);
 bool buf_addc(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Room for n more bytes at data + len (plus the '\0'); the caller then raises len
- * with buf_grew. NULL when it does not fit. */
+/* Room for n more bytes, at least one, at data + len (plus the '\0'); the caller then raises
+ * len with buf_grew. NULL when it does not fit. */
 char *buf_reserve(struct buf *b, size_t n);
 void  buf_grew(struct buf *b, size_t n);
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);
 static inline bool buf_ok(const struct buf *b) { return !b->failed; }
-/* The bytes become the caller's, to be freed with free(); b is empty and usable again. */
+/* The bytes become the caller's, to be freed with free(); b is empty and usable again.
+ * NULL when the build had failed or memory is out. len may be NULL. */
 char *buf_steal(struct buf *b, size_t *len);
 
 #endif

@@ -22,9 +22,9 @@ bool text_percent_encode(const char *s, size_t len, struct buf *out);
 bool text_json_string(struct buf *out, const char *s, size_t len);
 /* & < > " ' as entities. */
 bool text_html(struct buf *out, const char *s, size_t len);
-/* Lower-case ASCII letters, digits and single '-', at most max bytes, never empty
- * ("x" when nothing is left): for file names. */
-void text_slug(const char *s, size_t len, char *out, size_t max);
+/* Lower-case ASCII letters, digits and single '-' between them, never empty ("x" when
+ * nothing is left): for file names. size: room in out, with the '\0', at least 2. */
+void text_slug(const char *s, size_t len, char *out, size_t size);
 /* n random bytes from the kernel as 2n hex digits and a '\0'. Aborts when the kernel
  * has no randomness to give. */
 void text_random_hex(char *out, size_t n);
