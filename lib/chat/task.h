@@ -1,11 +1,27 @@
 #ifndef CONFAB_TASK_H
 #define CONFAB_TASK_H
-/* A write-to-doc task's record, and what a handler does with it: accept and look up.
- * What the runner does is in task_work.h.
+/* A write-to-doc task's record, and what a handler does with it: accept and look up. What a
+ * runner does with it is in task_work.h.
  *
- * The hash c1:task:<id> is the truth, the stream only the doorbell. Accepted means durable:
- * hash, index of open tasks, the session's mark (which keeps the dialog alive) and the stream entry are written by one
- * script. A task writes the dialog as it was at acceptance: the number of turns stands in the hash. */
+ * The hash c1:task:<id> is the truth, the stream only the doorbell. Accepted means durable: hash,
+ * index of open tasks, the session's mark (which keeps the dialog alive) and the stream entry are
+ * written by one script. A task writes the dialog as it was at acceptance: the number of turns
+ * stands in the hash. All times are those of Redis.
+ *
+ * The fields have short names, as finished records stay for weeks (a few hundred bytes each):
+ *
+ *   tn  tenant                          ec  code and
+ *   se  session id                      ed  words of the last failed try, until one succeeds
+ *   nt  turns of the dialog             tr  tries in a row that failed, also those for free
+ *   st  status                          tk  fence token of the latest reservation
+ *   at  attempts, those that count      -- while the stream has an entry for it:
+ *   t0  created                         en  the entry's id; any other is a duplicate
+ *   t1  latest attempt began            -- while running:
+ *   t2  finished or failed              un  end of the lease
+ *   sk  kind of store                   co  the consumer that holds it
+ *   do  document's id in the store
+ *
+ * A pending task has an entry in the stream or a place in the set of due ones. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +40,7 @@ struct task {
     char             session[KEYS_SESSION_MAX + 1];
     enum task_status status;
     int64_t          turns;              /* of the dialog that it writes */
-    int64_t          attempts;
+    int64_t          attempts, tries;    /* see at and tr above */
     int64_t          created_at, started_at, finished_at;    /* wall ms; 0 = not yet */
     char             store[16];          /* "google" | "folder", once a document is known */
     char             document[256];      /* its id in that store, or "" */
@@ -35,26 +51,34 @@ struct task {
 /* Fields of the hash as HGETALL gives them. ERR_NO_TASK when empty. */
 enum err_code task_from_reply(const char *id, const struct redisReply *reply, struct task *t,
                               struct err *e);
-/* The record of the HTTP interface. doc_folder: to make file: URLs of the folder store. */
+/* The record of the HTTP interface. doc_folder: to make file: URLs of the folder store. The URL
+ * is told once the task is finished: before, the document is empty or out of sight. */
 bool task_json(struct buf *out, const struct task *t, const char *doc_folder);
 
 /* 1 to KEYS_TASK_MAX letters, digits, '-' and '_'. */
 bool task_id_ok(const char *id, size_t len);
 
+/* One call of this header or of task_work.h. None calls back before it has returned; NULL: out
+ * of memory, no callback. */
+struct task_call;
+/* The callback does not come any more. What was sent may still be carried out. NULL: nothing. */
+void task_call_cancel(struct task_call *c);
+
 struct task_request {
     const char *tenant;
     const char *session; size_t session_len;
     const char *idempotency_key;        /* or NULL */
-    const char *body_hash;
+    const char *body_hash;              /* with a key only */
 };
-/* e: ERR_NO_SESSION, ERR_KEY_REUSED, ERR_STORE. id is borrowed; for a repeat with the same key the first one's. */
+/* e: ERR_NO_SESSION, ERR_KEY_REUSED, ERR_STORE. id is borrowed; for a repeat with the same key
+ * the first one's. */
 typedef void task_accepted_fn(void *arg, const char *id, const struct err *e);
-struct redis_call *task_accept(struct redis *r, const struct settings *s,
-                               const struct task_request *q, task_accepted_fn *fn, void *arg);
+struct task_call *task_accept(struct redis *r, const struct settings *s,
+                              const struct task_request *q, task_accepted_fn *fn, void *arg);
 
 /* Another tenant's task is ERR_NO_TASK. t is borrowed during the callback. */
 typedef void task_found_fn(void *arg, const struct task *t, const struct err *e);
-struct redis_call *task_find(struct redis *r, const char *tenant, const char *id,
-                             task_found_fn *fn, void *arg);
+struct task_call *task_find(struct redis *r, const char *tenant, const char *id,
+                            task_found_fn *fn, void *arg);
 
 #endif
