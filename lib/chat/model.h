@@ -3,8 +3,9 @@
 /* Asks the model; the text comes back in pieces.
  *
  * An OpenAI-compatible server is always asked for a stream. Until the first byte of its
- * answer, faults that may pass are tried again (model.retries) after the delay that it names or an exponential
- * one with jitter; exhausted quota never. An answer is complete only when it came with a finish reason and
+ * answer, faults that may pass are tried again (model.retries) after the delay that it names
+ * or an exponential one with jitter; exhausted quota never, nor a model that is silent for
+ * first_token_timeout. An answer is complete only when it came with a finish reason and
  * without an error record. Without key and URL, and demo = fallback, the demo model answers. */
 
 #include <stdbool.h>
@@ -20,10 +21,11 @@
 struct model;
 struct model_call;
 
-/* s is borrowed. ERR_INVALID when neither an upstream nor the demo model is set up. */
+/* s is borrowed. ERR_INVALID when neither an upstream nor the demo model is set up, or when
+ * a setting of the upstream cannot be used. */
 enum err_code model_new(struct loop *l, const struct settings *s, struct model **out,
                         struct err *e);
-void model_free(struct model *m);
+void model_free(struct model *m);    /* cancels what runs */
 
 struct model_question {             /* all borrowed during model_ask only */
     const char *system;
@@ -34,16 +36,19 @@ struct model_question {             /* all borrowed during model_ask only */
 
 struct model_usage { int64_t prompt, completion, total; bool known; };
 struct model_answer {
-    const char *finish_reason;      /* as the server said it: "stop", "length", "content_filter", ... */
+    const char *finish_reason;      /* as the server says: "stop", "length", "content_filter" */
     const char *model;              /* who answered, "" when it did not say */
     struct model_usage usage;
 };
 
 struct model_handlers {
-    /* A piece of the answer (or of a refusal): whole UTF-8 characters, never empty. Borrowed. */
+    /* A piece of the answer (or of a refusal): whole UTF-8 characters, never empty. Borrowed.
+     * May pause or cancel the call. */
     void (*on_text)(void *arg, const char *text, size_t len);
-    /* The end. e NULL: the answer is whole. ERR_UPSTREAM, ERR_UPSTREAM_REFUSED, ERR_UPSTREAM_BUSY,
-     * ERR_UPSTREAM_QUOTA, ERR_UPSTREAM_SLOW. answer is NULL when e is set. The call is gone. */
+    /* The end. e NULL: the answer is whole, though its text may be empty. ERR_UPSTREAM,
+     * ERR_UPSTREAM_REFUSED, ERR_UPSTREAM_BUSY (with the retry_after that the server named),
+     * ERR_UPSTREAM_QUOTA, ERR_UPSTREAM_SLOW, ERR_INTERNAL (out of memory). answer is NULL
+     * when e is set. Both are borrowed. The call is gone. */
     void (*on_done)(void *arg, const struct model_answer *answer, const struct err *e);
 };
 
@@ -51,11 +56,14 @@ struct model_handlers {
 struct model_call *model_ask(struct model *m, const struct model_question *q,
                              const struct model_handlers *on, void *arg);
 void model_cancel(struct model_call *c);    /* at once, no callback any more. NULL: nothing */
-void model_pause(struct model_call *c);     /* see http_pause */
+/* Backpressure: no on_text comes while paused, and TCP holds the server. A fault, or the end
+ * of the turn's time, may still end the call. */
+void model_pause(struct model_call *c);
 void model_resume(struct model_call *c);
 
 bool        model_is_demo(const struct model *m);
-/* Sentence for /ready and the start's log line: "gpt-4o-mini at https://..." (no secrets) or "the demo model". */
+/* For /ready and the start's log line: "gpt-4o-mini at https://..." (no secrets) or
+ * "the demo model". Borrowed. */
 const char *model_describe(const struct model *m);
 
 #endif

@@ -1,0 +1,144 @@
+#include "lib/chat/upstream.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/chat/openai.h"
+
+enum { TEXT_MAX = 8192, MAX_IDLE = 64 };
+
+static const char *base_url(const struct settings *s)
+{
+    return s->model.base_url[0] ? s->model.base_url : OPENAI_BASE_URL;
+}
+
+/* What goes into a header line must not be able to end it. */
+static bool is_printable(const char *s)
+{
+    for (; *s; s++)
+        if (*s <= ' ' || *s > '~')
+            return false;
+    return true;
+}
+
+static bool is_temperature(const char *s)
+{
+    char  *end;
+    double n = strtod(s, &end);
+
+    return !*s || (end != s && !*end && isfinite(n) && n >= 0);
+}
+
+static enum err_code check(const struct settings *s, struct err *e)
+{
+    const char *base = base_url(s);
+
+    if ((strncasecmp(base, "http://", 7) != 0 && strncasecmp(base, "https://", 8) != 0)
+        || !is_printable(base))
+        return err_set(e, ERR_INVALID, "the model's base URL is not an http(s) URL");
+    if (!is_printable(s->model.api_key))
+        return err_set(e, ERR_INVALID, "the model's key holds a space or a control character");
+    if (!s->model.auth_header[0] || !is_printable(s->model.auth_header)
+        || strchr(s->model.auth_header, ':'))
+        return err_set(e, ERR_INVALID, "the model's auth_header is not the name of a header");
+    if (!is_temperature(s->model.temperature))
+        return err_set(e, ERR_INVALID, "the model's temperature is not a number");
+    return ERR_OK;
+}
+
+/* NULL: out of memory. */
+static char *url(const struct settings *s)
+{
+    struct buf out;
+
+    buf_init(&out, TEXT_MAX);
+    openai_url(&out, base_url(s));
+    return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
+}
+
+static char *auth(const struct settings *s)
+{
+    const char *name = s->model.auth_header;
+    bool        bearer = strcasecmp(name, "Authorization") == 0;
+    struct buf  out;
+
+    buf_init(&out, TEXT_MAX);
+    buf_addf(&out, "%s: %s%s", name, bearer ? "Bearer " : "", s->model.api_key);
+    return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
+}
+
+/* Without the user and the query of the URL: both may hold a secret. */
+static char *description(const struct settings *s)
+{
+    const char *base = base_url(s);
+    const char *host = strstr(base, "://") + 3;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    struct buf  out;
+
+    buf_init(&out, TEXT_MAX);
+    buf_addf(&out, "%s at ", s->model.name);
+    buf_add(&out, base, (size_t)(host - base));
+    host = at ? at + 1 : host;
+    buf_add(&out, host, strcspn(host, "?#"));
+    return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
+}
+
+static struct http *http(struct loop *l, const struct settings *s)
+{
+    struct http_options o = {
+        .connect_timeout = s->model.connect_timeout,
+        .max_idle = MAX_IDLE,
+        .small_buffers = true,
+        .ca_file = s->model.ca_file,
+        .user_agent = "confab",
+    };
+
+    return http_new(l, &o);
+}
+
+enum err_code upstream_new(struct loop *l, const struct settings *s, struct upstream **out,
+                           struct err *e)
+{
+    struct upstream *u;
+
+    *out = NULL;
+    if (check(s, e) != ERR_OK)
+        return ERR_INVALID;
+    u = calloc(1, sizeof(*u));
+    if (!u)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    u->loop = l;
+    u->settings = s;
+    buf_init(&u->text, (size_t)s->model.max_answer);
+    u->url = url(s);
+    u->auth = s->model.api_key[0] ? auth(s) : NULL;
+    u->description = description(s);
+    u->http = http(l, s);
+    if (!u->url || !u->description || !u->http || (s->model.api_key[0] && !u->auth)) {
+        upstream_free(u);
+        return err_set(e, ERR_INTERNAL, "out of memory, or the model's URL or key is too long");
+    }
+    *out = u;
+    return ERR_OK;
+}
+
+void upstream_free(struct upstream *u)
+{
+    if (!u)
+        return;
+    http_free(u->http);
+    if (u->auth)
+        explicit_bzero(u->auth, strlen(u->auth));
+    free(u->auth);
+    free(u->url);
+    free(u->description);
+    buf_close(&u->text);
+    free(u);
+}
+
+const char *upstream_describe(const struct upstream *u)
+{
+    return u->description;
+}
