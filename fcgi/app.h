@@ -2,6 +2,8 @@
 #define CONFAB_APP_H
 /* What all handlers share: made in main.c, handed down with each request. */
 
+#include <stdbool.h>
+
 #include "lib/base/settings.h"
 #include "lib/chat/model.h"
 #include "lib/chat/prompt.h"
@@ -10,6 +12,7 @@
 #include "lib/io/redis.h"
 
 struct pool;
+struct gateway;
 
 struct app {
     struct settings  settings;
@@ -19,10 +22,10 @@ struct app {
     struct sessions *sessions;
     struct model    *model;
     struct prompts  *prompts;
-    struct pool     *pool;          /* the scoreboard of the children */
+    struct pool     *pool;          /* the scoreboard of the children; NULL without one */
     struct gateway  *gateway;
-    bool             durable;       /* Redis keeps what it acknowledges, see check_durability */
-    bool             draining;
+    bool             durable;       /* Redis keeps what it acknowledges */
+    char             durability_problem[200];   /* what to change, when it is known not to */
 };
 
 #endif

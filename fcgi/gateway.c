@@ -1,0 +1,321 @@
+#include "fcgi/gateway.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/intake.h"
+#include "fcgi/response.h"
+#include "lib/base/clock.h"
+#include "lib/io/pool.h"
+
+enum {
+    START_PER_TURN = 32,    /* requests read and routed before the loop sees to the others again */
+    ACCEPT_BACKOFF_MS = 100,
+    CUT_GRACE_MS = 2000,    /* for handlers to put away what was cut, e.g. half an answer */
+};
+
+/* Accepted, its request not read yet. */
+struct arrival { int fd; int64_t at_us; };
+
+struct gateway {
+    struct app           *app;          /* borrowed */
+    gateway_route_fn     *route;
+    struct intake_options intake;
+    struct conns          conns;
+    int                   listen_fd;    /* borrowed; -1 once we drain */
+    int                   spare_fd;     /* given up to answer when there are no files left */
+    struct event          acceptable;
+    struct timer          accept_again, start, drained, cut;
+    struct arrival       *queue;        /* a ring; owned */
+    size_t                head, queued, room;
+    size_t                silent;       /* arrivals that have not said anything yet */
+    bool                  cutting;
+    loop_fn              *on_idle;
+    void                 *on_idle_arg;
+};
+
+/* In the order of a request's way in. */
+static void on_acceptable(evutil_socket_t fd, short what, void *arg);
+static void on_start(void *arg);
+static void on_speaks(evutil_socket_t fd, short what, void *arg);
+static void arrival_start(struct gateway *g, struct arrival a);
+static void on_fewer(void *arg);
+
+static void on_accept_again(void *arg)
+{
+    struct gateway *g = arg;
+
+    if (g->listen_fd >= 0)
+        event_add(&g->acceptable, NULL);
+}
+
+static bool queue_push(struct gateway *g, struct arrival a)
+{
+    if (g->queued == g->room) {
+        size_t room = g->room ? 2 * g->room : 64;
+        struct arrival *q = malloc(room * sizeof(*q));
+
+        if (!q)
+            return false;
+        for (size_t i = 0; i < g->queued; i++)
+            q[i] = g->queue[(g->head + i) % g->room];
+        free(g->queue);
+        g->queue = q;
+        g->room = room;
+        g->head = 0;
+    }
+    g->queue[(g->head + g->queued++) % g->room] = a;
+    return true;
+}
+
+static struct arrival queue_pop(struct gateway *g)
+{
+    struct arrival a = g->queue[g->head];
+
+    g->head = (g->head + 1) % g->room;
+    g->queued--;
+    return a;
+}
+
+/* Has it said anything, so that reading does not wait for the first byte? An end counts. */
+static bool speaks(int fd)
+{
+    char first;
+
+    return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+static enum intake arrival_read(struct gateway *g, struct arrival a, struct conn **c)
+{
+    enum intake how = intake_read(a.fd, &g->conns, &g->intake, c);
+
+    if (how != INTAKE_BROKEN) {
+        (*c)->request.app = g->app;
+        (*c)->request.started_us = a.at_us;
+        request_init(&(*c)->request);
+    }
+    return how;
+}
+
+/* Answers that there is no place. Also used when we have no file left but the spare. */
+static void refuse(struct gateway *g, struct conn *c)
+{
+    struct err e = ERR_NONE;
+
+    err_set(&e, ERR_POOL_BUSY, "%zu requests are under way, server.max_requests is %lld",
+            g->conns.count - 1, (long long)g->app->settings.server.max_requests);
+    e.retry_after = 1;
+    if (g->app->pool)
+        pool_mine(g->app->pool)->rejected++;
+    response_error(&c->request, &e);
+}
+
+/* No file is left for a connection that waits in the backlog: the spare one is spent on telling
+ * it so. Without a spare, we leave it to the other children for a while. */
+static void out_of_files(struct gateway *g)
+{
+    struct conn *c;
+    int fd;
+
+    if (g->spare_fd >= 0)
+        close(g->spare_fd);
+    fd = accept4(g->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0 && speaks(fd)) {
+        if (arrival_read(g, (struct arrival){ fd, clock_us() }, &c) != INTAKE_BROKEN)
+            refuse(g, c);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    event_del(&g->acceptable);
+    timer_set(&g->accept_again, g->spare_fd >= 0 && fd >= 0 ? 0 : ACCEPT_BACKOFF_MS);
+}
+
+static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
+{
+    struct gateway *g = arg;
+    int64_t now = clock_us();
+    int fd;
+
+    (void)what;
+    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0 ||
+           errno == ECONNABORTED || errno == EINTR) {
+        if (fd >= 0 && !queue_push(g, (struct arrival){ fd, now }))
+            close(fd);
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        out_of_files(g);
+    if (g->queued > 0 && !timer_running(&g->start))
+        timer_set(&g->start, 0);
+}
+
+static void on_start(void *arg)
+{
+    struct gateway *g = arg;
+    struct timeval patience = { g->intake.read_timeout / 1000,
+                                (g->intake.read_timeout % 1000) * 1000 };
+
+    for (int i = 0; i < START_PER_TURN && g->queued > 0; i++) {
+        struct arrival a = queue_pop(g);
+
+        if (speaks(a.fd))
+            arrival_start(g, a);
+        else if (event_base_once(g->conns.base, a.fd, EV_READ | EV_TIMEOUT, on_speaks, g,
+                                 &patience) == 0)
+            g->silent++;
+        else
+            close(a.fd);
+    }
+    if (g->queued > 0)
+        timer_set(&g->start, 0);
+    on_fewer(g);
+}
+
+/* A connection that was silent when its turn came. */
+static void on_speaks(evutil_socket_t fd, short what, void *arg)
+{
+    struct gateway *g = arg;
+
+    g->silent--;
+    if (what & EV_READ)
+        arrival_start(g, (struct arrival){ fd, clock_us() });
+    else
+        close(fd);
+    on_fewer(g);
+}
+
+static void arrival_start(struct gateway *g, struct arrival a)
+{
+    struct err e = ERR_NONE;
+    struct conn *c;
+    enum intake how = arrival_read(g, a, &c);
+
+    if (how == INTAKE_BROKEN)
+        return;
+    if (g->conns.count > (size_t)g->app->settings.server.max_requests) {
+        refuse(g, c);
+    } else if (how == INTAKE_TOO_LARGE) {
+        err_set(&e, ERR_TOO_LARGE, "the body may have at most %zu bytes", g->intake.max_body);
+        response_error(&c->request, &e);
+    } else {
+        g->conns.routed = c;
+        g->route(&c->request);
+        if (g->conns.routed)    /* most are answered by now: those cost no place in epoll */
+            conn_watch(c);
+        g->conns.routed = NULL;
+    }
+}
+
+size_t gateway_active(const struct gateway *g)
+{
+    return g->conns.count;
+}
+
+/* A connection has ended, or something else that a drain waits for. */
+static void on_fewer(void *arg)
+{
+    struct gateway *g = arg;
+
+    if (g->app->pool)
+        pool_mine(g->app->pool)->active = g->conns.count;
+    if (g->on_idle && g->conns.count + g->queued + g->silent == 0)
+        timer_set(&g->drained, 0);
+}
+
+static void on_drained(void *arg)
+{
+    struct gateway *g = arg;
+    loop_fn *told = g->on_idle;
+
+    g->on_idle = NULL;
+    timer_stop(&g->cut);
+    if (told)
+        told(g->on_idle_arg);
+}
+
+/* The drain took too long. First the clients are cut, and the handlers may put away what they
+ * have; then we do not wait any more. */
+static void on_cut(void *arg)
+{
+    struct gateway *g = arg;
+    size_t left = g->conns.count;
+
+    if (g->cutting) {
+        timer_set(&g->drained, 0);
+        return;
+    }
+    g->cutting = true;
+    log_warn(NULL, "drain event=cut requests=%zu", left);
+    timer_set(&g->cut, CUT_GRACE_MS);
+    /* A cut ends its own connection at most, and adds none. */
+    for (struct conn *c = g->conns.first, *next; c; c = next) {
+        next = c->next;
+        conn_cut(c);
+    }
+}
+
+void gateway_drain(struct gateway *g, loop_fn *on_idle, void *arg)
+{
+    if (g->listen_fd < 0)       /* told twice */
+        return;
+    event_del(&g->acceptable);
+    timer_stop(&g->accept_again);
+    g->listen_fd = -1;
+    g->on_idle = on_idle;
+    g->on_idle_arg = arg;
+    timer_set(&g->cut, g->app->settings.server.drain_timeout);
+    on_fewer(g);
+}
+
+struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *route)
+{
+    struct gateway *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return NULL;
+    g->app = app;
+    g->route = route;
+    g->intake.read_timeout = app->settings.server.request_read_timeout;
+    g->intake.max_body = (size_t)app->settings.server.max_body;
+    g->conns = (struct conns){
+        .base = loop_base(app->loop),
+        .max_unsent = (size_t)app->settings.server.max_unsent,
+        .on_fewer = on_fewer,
+        .arg = g,
+    };
+    g->listen_fd = listen_fd;
+    intake_init();
+    timer_init(&g->accept_again, app->loop, on_accept_again, g);
+    timer_init(&g->start, app->loop, on_start, g);
+    timer_init(&g->drained, app->loop, on_drained, g);
+    timer_init(&g->cut, app->loop, on_cut, g);
+    g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    event_assign(&g->acceptable, g->conns.base, listen_fd, EV_READ | EV_PERSIST, on_acceptable, g);
+    if (g->spare_fd < 0 || evutil_make_socket_nonblocking(listen_fd) != 0 ||
+        event_add(&g->acceptable, NULL) != 0) {
+        gateway_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+void gateway_free(struct gateway *g)
+{
+    if (!g)
+        return;
+    event_del(&g->acceptable);
+    timer_stop(&g->accept_again);
+    timer_stop(&g->start);
+    timer_stop(&g->drained);
+    timer_stop(&g->cut);
+    while (g->queued > 0)
+        close(queue_pop(g).fd);
+    free(g->queue);
+    if (g->spare_fd >= 0)
+        close(g->spare_fd);
+    free(g);
+}

@@ -1,0 +1,192 @@
+#include "fcgi/intake.h"
+
+#include <fcgiapp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { BODY_FIRST = 4096, TRASH_MAX = 64 << 20 };
+
+/* What is kept: REQUEST_URI, and these headers by their CGI names. */
+static const char *const names[HEADER_COUNT] = {
+    [HEADER_ACCEPT] = "HTTP_ACCEPT",
+    [HEADER_AUTHORIZATION] = "HTTP_AUTHORIZATION",
+    [HEADER_CONTENT_TYPE] = "CONTENT_TYPE",
+    [HEADER_IDEMPOTENCY_KEY] = "HTTP_IDEMPOTENCY_KEY",
+    [HEADER_ORIGIN] = "HTTP_ORIGIN",
+    [HEADER_REQUEST_ID] = "HTTP_X_REQUEST_ID",
+    [HEADER_ACR_METHOD] = "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
+    [HEADER_LAST_EVENT_ID] = "HTTP_LAST_EVENT_ID",
+};
+
+struct params {
+    const char *method, *target, *length;
+    const char *headers[HEADER_COUNT];
+};
+
+void intake_init(void)
+{
+    /* libfcgi closes a connection that it could not read, and would wait two seconds for the
+     * peer's last word. */
+    setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
+    FCGX_Init();
+}
+
+static const char *value_of(const char *entry, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(entry, name, len) == 0 && entry[len] == '=' ? entry + len + 1 : NULL;
+}
+
+static void params_find(struct params *p, char **envp)
+{
+    memset(p, 0, sizeof(*p));
+    for (; envp && *envp; envp++) {
+        const char *v;
+
+        if ((v = value_of(*envp, "REQUEST_METHOD")))
+            p->method = v;
+        else if ((v = value_of(*envp, "REQUEST_URI")))
+            p->target = v;
+        else if ((v = value_of(*envp, "CONTENT_LENGTH")))
+            p->length = v;
+        for (int h = 0; h < HEADER_COUNT && !v; h++)
+            if ((v = value_of(*envp, names[h])))
+                p->headers[h] = v;
+    }
+    /* nginx sends an empty CONTENT_TYPE for a request that has none. */
+    if (p->headers[HEADER_CONTENT_TYPE] && !*p->headers[HEADER_CONTENT_TYPE])
+        p->headers[HEADER_CONTENT_TYPE] = NULL;
+}
+
+static size_t size_of(const char *s)
+{
+    return s ? strlen(s) + 1 : 0;
+}
+
+static const char *keep(char **room, const char *s)
+{
+    char *at = *room;
+
+    if (!s)
+        return NULL;
+    *room = stpcpy(at, s) + 1;
+    return at;
+}
+
+/* One allocation for the connection, the request, and all its texts. */
+static struct conn *conn_make(int fd, struct conns *set, const FCGX_Request *f,
+                              const struct params *p)
+{
+    size_t size = 2 * size_of(p->target);   /* as it came, and its segments decoded */
+    struct request *r;
+    struct conn *c;
+    char *room;
+
+    for (int h = 0; h < HEADER_COUNT; h++)
+        size += size_of(p->headers[h]);
+    c = conn_new(set, fd, (unsigned short)f->requestId, size);
+    if (!c)
+        return NULL;
+    r = &c->request;
+    room = c->strings;
+    r->method = request_method(p->method);
+    r->target = keep(&room, p->target);
+    r->space = room;
+    room += size_of(p->target);
+    for (int h = 0; h < HEADER_COUNT; h++)
+        r->headers[h] = keep(&room, p->headers[h]);
+    return c;
+}
+
+/* To the end of the stream, so that nothing stays unread in the socket: closing it then would
+ * destroy the reply on its way. */
+static void drop_rest(FCGX_Stream *in)
+{
+    char trash[8192];
+    size_t dropped = 0;
+    int n;
+
+    while (dropped < TRASH_MAX && (n = FCGX_GetStr(trash, sizeof(trash), in)) > 0)
+        dropped += (size_t)n;
+}
+
+/* FCGX_GetStr gives less than was asked for only at the end of the stream. */
+static enum intake body_read(FCGX_Stream *in, const char *declared, size_t max, char **body,
+                             size_t *len)
+{
+    size_t expected = declared ? strtoul(declared, NULL, 10) : 0;
+    size_t cap = expected > 0 && expected <= max ? expected + 1 : BODY_FIRST;
+
+    *body = NULL;
+    for (*len = 0; *len <= max && *len < cap;) {
+        char *more = realloc(*body, cap);
+        int n;
+
+        if (!more)
+            return INTAKE_BROKEN;
+        *body = more;
+        n = FCGX_GetStr(*body + *len, (int)(cap - *len), in);
+        *len += n > 0 ? (size_t)n : 0;
+        if (*len < cap)
+            break;
+        cap *= 2;
+    }
+    if (*len > max) {
+        drop_rest(in);
+        return INTAKE_TOO_LARGE;
+    }
+    return FCGX_GetError(in) != 0 || *len < expected ? INTAKE_BROKEN : INTAKE_OK;
+}
+
+static enum intake request_read(FCGX_Request *f, int fd, struct conns *set, size_t max_body,
+                                struct conn **out)
+{
+    enum intake result;
+    struct params p;
+    struct conn *c = NULL;
+    char *body = NULL;
+    size_t len;
+
+    params_find(&p, f->envp);
+    if (!p.method || !p.target)
+        return INTAKE_BROKEN;
+    result = body_read(f->in, p.length, max_body, &body, &len);
+    if (result != INTAKE_BROKEN)
+        c = conn_make(fd, set, f, &p);
+    if (!c || result == INTAKE_TOO_LARGE || len == 0) {
+        free(body);
+        body = NULL;
+    }
+    if (!c)
+        return INTAKE_BROKEN;
+    c->request.body = body;
+    c->request.body_len = body ? len : 0;
+    *out = c;
+    return result;
+}
+
+enum intake intake_read(int fd, struct conns *set, const struct intake_options *o,
+                        struct conn **out)
+{
+    struct timeval tv = { o->read_timeout / 1000, (o->read_timeout % 1000) * 1000 };
+    enum intake result;
+    FCGX_Request f;
+
+    *out = NULL;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    FCGX_InitRequest(&f, 0, 0);
+    f.ipcFd = fd;
+    f.listen_sock = -1;         /* after a broken request libfcgi would accept the next itself */
+    f.keepConnection = 1;       /* else it closes the connection before it reads from it */
+    if (FCGX_Accept_r(&f) != 0)
+        return INTAKE_BROKEN;   /* it has closed the fd */
+    result = request_read(&f, fd, set, o->max_body, out);
+    FCGX_Free(&f, 0);           /* 17 KB, which a waiting stream must not cost */
+    if (result == INTAKE_BROKEN)
+        close(fd);
+    return result;
+}
