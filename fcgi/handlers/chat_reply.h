@@ -1,0 +1,29 @@
+#ifndef CONFAB_CHAT_REPLY_H
+#define CONFAB_CHAT_REPLY_H
+/* What a chat turn says to its client, as a whole reply or as events: the words of DESIGN's
+ * contract, without the turn's logic. */
+
+#include "fcgi/request.h"
+#include "lib/chat/model.h"
+
+struct chat_reply {
+    struct request *request;            /* borrowed */
+    bool            stream;
+    bool            tell_session;       /* the id was made here: it stands beside the answer */
+    const char     *session; size_t session_len;    /* borrowed */
+    int64_t         turn;               /* for the event ids */
+    int64_t         pieces;             /* events so far */
+};
+
+/* `event: delta`. False: the reader lags, see response_event. */
+bool chat_reply_delta(struct chat_reply *p, const char *text, size_t len);
+/* The end: `event: done`, or the whole answer. The request is gone. */
+struct chat_end {
+    const char        *text; size_t len;    /* for the whole reply */
+    const char        *finish_reason;
+    struct model_usage usage;
+    int64_t            overhead_us;
+};
+void chat_reply_end(struct chat_reply *p, const struct chat_end *end);
+
+#endif

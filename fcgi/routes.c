@@ -1,0 +1,140 @@
+#include "fcgi/routes.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "fcgi/app.h"
+#include "fcgi/cors.h"
+#include "fcgi/handlers/handlers.h"
+#include "fcgi/response.h"
+#include "lib/base/text.h"
+
+enum access { KEY, OPEN };
+
+struct route {
+    enum method method;         /* a GET answers HEAD as well */
+    const char *pattern;        /* {name} matches one segment that is not empty */
+    enum access access;
+    void      (*handle)(struct request *r);
+};
+
+static const struct route routes[] = {
+    { METHOD_POST, "/api/v1/chat",              KEY,  handle_chat },
+    { METHOD_POST, "/api/v1/write_to_doc",      KEY,  handle_write_to_doc },
+    { METHOD_GET,  "/api/v1/status/{task_id}",  KEY,  handle_task_status },
+    { METHOD_GET,  "/api/v1/tasks/{task_id}",   KEY,  handle_task },
+    { METHOD_GET,  "/api/v1/health",            OPEN, handle_health },
+    { METHOD_GET,  "/api/v1/ready",             OPEN, handle_ready },
+};
+
+static bool segment_matches(const char *pattern, size_t len, const struct segment *s)
+{
+    if (*pattern == '{')
+        return s->len > 0;
+    return s->len == len && memcmp(s->s, pattern, len) == 0;
+}
+
+static bool path_matches(const char *pattern, const struct request *r)
+{
+    size_t i = 0;
+
+    while (*pattern == '/') {
+        size_t len = strcspn(++pattern, "/");
+
+        if (i == r->segment_count || !segment_matches(pattern, len, &r->segments[i++]))
+            return false;
+        pattern += len;
+    }
+    return i == r->segment_count;
+}
+
+static bool method_matches(enum method offered, enum method asked)
+{
+    return asked == offered || (asked == METHOD_HEAD && offered == METHOD_GET);
+}
+
+/* The route, or NULL; then allow lists the methods that the path has, "" when it has none. */
+static const struct route *find(const struct request *r, struct buf *allow)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        const struct route *route = &routes[i];
+
+        if (!path_matches(route->pattern, r))
+            continue;
+        if (method_matches(route->method, r->method))
+            return route;
+        buf_addf(allow, "%s%s%s", allow->len ? ", " : "", request_method_name(route->method),
+                 route->method == METHOD_GET ? ", HEAD" : "");
+    }
+    return NULL;
+}
+
+/* What a browser asks before it lets a page of another origin call us. It carries no key. */
+static void options(struct request *r, struct buf *allow)
+{
+    if (r->headers[HEADER_ORIGIN] && r->headers[HEADER_ACR_METHOD])
+        cors_preflight_headers(r, allow->data);
+    buf_adds(allow, ", OPTIONS");
+    response_header(r, "Allow", allow->data);
+    response_bytes(r, 204, NULL, NULL, 0);
+}
+
+static bool key_is_right(const struct request *r)
+{
+    static const char bearer[] = "Bearer ";
+    const char *key = r->app->settings.server.api_key;
+    const char *sent = r->headers[HEADER_AUTHORIZATION];
+
+    if (!*key)
+        return true;    /* no key configured: the API is open */
+    if (!sent || strncasecmp(sent, bearer, sizeof(bearer) - 1) != 0)
+        return false;
+    sent += sizeof(bearer) - 1;
+    sent += strspn(sent, " ");
+    return text_equal_secret(sent, strlen(sent), key, strlen(key));
+}
+
+static void refuse(struct request *r, enum err_code code, const char *detail)
+{
+    struct err e = ERR_NONE;
+
+    err_set(&e, code, "%s", detail);
+    response_error(r, &e);
+}
+
+static void no_route(struct request *r, struct buf *allow)
+{
+    if (allow->len == 0) {
+        refuse(r, ERR_NO_ROUTE, "there is nothing at this address");
+    } else if (r->method == METHOD_OPTIONS) {
+        options(r, allow);
+    } else {
+        buf_adds(allow, ", OPTIONS");
+        response_header(r, "Allow", allow->data);
+        refuse(r, ERR_METHOD, "see Allow for those it has");
+    }
+}
+
+void routes_dispatch(struct request *r)
+{
+    struct err e = ERR_NONE;
+    const struct route *route;
+    struct buf allow;
+
+    if (request_split(r, &e) != ERR_OK) {
+        response_error(r, &e);
+        return;
+    }
+    buf_init(&allow, 256);
+    route = find(r, &allow);
+    if (!route) {
+        no_route(r, &allow);
+    } else {
+        r->route = route->pattern;
+        if (route->access == KEY && !key_is_right(r))
+            refuse(r, ERR_UNAUTHORIZED, "send Authorization: Bearer <key>");
+        else
+            route->handle(r);
+    }
+    buf_close(&allow);
+}
