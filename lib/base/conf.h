@@ -4,9 +4,11 @@
  *
  * A row says the section and name in the file, the name in the environment (which
  * wins), the type, the default, the bounds and a line of help; the same rows make
- * --help and the man page. A wrong value, an unknown name or section, or a secret
- * file that cannot be read stops the start and names itself. An empty value counts
- * as not given. */
+ * --help, the man page and the example file. A wrong value, an unknown name or section,
+ * or a secret file that cannot be read stops the start and names itself. An empty value
+ * counts as not given.
+ *
+ * In the file a comment is a line of its own, so that a value may hold any character. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,15 +38,30 @@ struct conf_row {
     int64_t        min, max;      /* of numbers, times, sizes; of texts the length in bytes */
     const char    *choices;       /* "a|b|c" for CONF_CHOICE */
     const char    *help;          /* one line */
+    size_t         given;         /* of a bool that says whether it was given; 0 = not asked */
 };
 
 /* Fills *settings (zeroed by the caller) from the defaults, then `file` (NULL or a path;
  * must exist when given), then `environ`-like env. Every fault found is printed
- * on `report`, one line each; false if there was any. */
+ * on `report`, one line each; false if there was any. Also then conf_free is due. No
+ * secret is ever printed. */
 bool conf_load(const struct conf_row *rows, size_t count, void *settings,
                const char *file, char *const *env, FILE *report);
 void conf_free(const struct conf_row *rows, size_t count, void *settings);
+
+/* Puts one value, as it would be written, into its field. NULL, or what is wrong with it
+ * ("has to be a time: 500ms, 30s, 5m, 1h, 30d"), valid until the next call. */
+const char *conf_set(const struct conf_row *row, void *settings, const char *value);
+
 /* The table as text: names, defaults, help. */
 void conf_help(const struct conf_row *rows, size_t count, FILE *out);
+/* The same as rows for a man page (man macros), and as an INI file with every setting
+ * commented out. */
+void conf_man(const struct conf_row *rows, size_t count, FILE *out);
+void conf_example(const struct conf_row *rows, size_t count, FILE *out);
+/* One value, for scripts: `name` is "section.name"; times are milliseconds, sizes bytes.
+ * False, and nothing printed, when there is no such setting or it is a secret. */
+bool conf_print(const struct conf_row *rows, size_t count, const void *settings,
+                const char *name, FILE *out);
 
 #endif

@@ -14,7 +14,7 @@ enum usage_wish { MODEL_USAGE_ASK, MODEL_USAGE_OMIT };
 struct settings {
     struct {
         int64_t children;               /* how many confab-fcgi multiwatch keeps alive */
-        int64_t max_requests;           /* requests that one child holds at once */
+        int64_t max_requests;           /* requests that one child holds at once, never 0 */
         int64_t max_body;
         int64_t max_user_text;
         int64_t max_unsent;             /* bytes that wait for a slow reader */
@@ -35,6 +35,7 @@ struct settings {
     } redis;
     struct {
         char   *base_url;               /* with the version, e.g. https://api.openai.com/v1 */
+        bool    base_url_given;         /* and not the default */
         char   *api_key;
         char   *name;
         char   *auth_header;            /* "Authorization" (Bearer) or another, e.g. "api-key" (bare) */
@@ -88,11 +89,16 @@ extern const struct conf_row settings_rows[];
 extern const size_t          settings_count;
 
 /* conf_load with the table: the file is $CONFAB_CONFIG, else /etc/confab/confab.ini if it
- * exists. Also checks what one row alone cannot say. Faults go to standard error. */
+ * exists. Also checks what one row alone cannot say. Faults go to standard error; false if
+ * there was any. settings_free is due in either case. */
 bool settings_load(struct settings *s);
+/* The same from elsewhere, for tests: file may be NULL. */
+bool settings_load_from(struct settings *s, const char *file, char *const *env, FILE *report);
 void settings_free(struct settings *s);
 
-/* The demo model answers: demo = fallback, and neither key nor URL is given. */
+/* A model is configured: a key or a URL is given. */
+bool settings_has_model(const struct settings *s);
+/* The demo model answers: demo = fallback, and no model is configured. */
 bool settings_use_demo(const struct settings *s);
 /* Documents go to Google: any google setting that has no default is given. */
 bool settings_use_google(const struct settings *s);

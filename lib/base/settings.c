@@ -1,0 +1,318 @@
+#include "lib/base/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef CONFAB_PKGDATADIR
+#define CONFAB_PKGDATADIR "/usr/share/confab"
+#endif
+
+#define MS     ((int64_t)1)
+#define SECOND (1000 * MS)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define KIB    ((int64_t)1024)
+#define MIB    (1024 * KIB)
+
+#define AT(field) offsetof(struct settings, field)
+
+/* Helps for the rows below: section, name, environment, field; default; bounds; words. */
+#define TEXT(sec, nam, var, field, def, words) \
+    { .section = sec, .name = nam, .env = var, .type = CONF_TEXT, .offset = AT(field), \
+      .dflt = def, .min = 0, .max = 4096, .help = words }
+#define SECRET(sec, nam, var, field, def, words) \
+    { .section = sec, .name = nam, .env = var, .type = CONF_SECRET, .offset = AT(field), \
+      .dflt = def, .min = 0, .max = 8192, .help = words }
+#define NUMBER(kind, sec, nam, var, field, def, low, high, words) \
+    { .section = sec, .name = nam, .env = var, .type = kind, .offset = AT(field), \
+      .dflt = def, .min = low, .max = high, .help = words }
+#define CHOICE(sec, nam, var, field, def, words_of, words) \
+    { .section = sec, .name = nam, .env = var, .type = CONF_CHOICE, .offset = AT(field), \
+      .dflt = def, .choices = words_of, .help = words }
+
+const struct conf_row settings_rows[] = {
+    NUMBER(CONF_INT, "server", "children", "FCGI_CHILDREN", server.children,
+           "2", 1, 256, "how many confab-fcgi processes share the work"),
+    NUMBER(CONF_INT, "server", "max_requests", "MAX_REQUESTS", server.max_requests,
+           "0", 0, 1000000,
+           "requests one process holds at once; 0 = what its open files allow, at most 8000"),
+    NUMBER(CONF_SIZE, "server", "max_body", "MAX_BODY", server.max_body,
+           "1m", KIB, 64 * MIB, "largest request body"),
+    NUMBER(CONF_SIZE, "server", "max_user_text", "MAX_USER_TEXT", server.max_user_text,
+           "32k", 1, 16 * MIB, "longest user_text"),
+    NUMBER(CONF_SIZE, "server", "max_unsent", "MAX_UNSENT", server.max_unsent,
+           "256k", 4 * KIB, 64 * MIB,
+           "bytes that wait for a slow reader before the model is paused"),
+    NUMBER(CONF_TIME, "server", "request_read_timeout", "REQUEST_READ_TIMEOUT",
+           server.request_read_timeout, "5s", 100 * MS, MINUTE,
+           "give up on a request that does not arrive whole"),
+    NUMBER(CONF_TIME, "server", "keepalive", "STREAM_KEEPALIVE", server.keepalive,
+           "15s", 100 * MS, 10 * MINUTE, "send a comment line after this long a silence in a stream"),
+    NUMBER(CONF_TIME, "server", "drain_timeout", "DRAIN_TIMEOUT", server.drain_timeout,
+           "5m", 0, DAY, "how long running requests may go on after SIGTERM"),
+    TEXT("server", "runtime_dir", "CONFAB_RUNTIME_DIR", server.runtime_dir,
+         "/run/confab", "where the processes of a pool keep their shared scoreboard"),
+    TEXT("server", "prompts_dir", "CONFAB_PROMPTS_DIR", server.prompts_dir,
+         CONFAB_PKGDATADIR "/prompts", "folder of the system messages, one NAME.md each"),
+    TEXT("server", "cors_origins", "CORS_ORIGINS", server.cors_origins,
+         NULL, "web origins that may call the API, separated by blanks or commas; * for any"),
+    SECRET("server", "api_key", "API_KEY", server.api_key,
+           NULL, "the key that callers send as Authorization: Bearer; without one the API is open"),
+    CHOICE("server", "log_level", "LOG_LEVEL", server.log_level,
+           "info", "debug|info|warn|error", "the least level that is logged"),
+
+    SECRET("redis", "url", "REDIS_URL", redis.url,
+           "redis://127.0.0.1:6379/0", "redis://[user:pass@]host:port/db or unix:///path?db=N"),
+    NUMBER(CONF_TIME, "redis", "timeout", "REDIS_TIMEOUT", redis.timeout,
+           "800ms", 50 * MS, MINUTE, "give up on one command"),
+    NUMBER(CONF_TIME, "redis", "connect_timeout", "REDIS_CONNECT_TIMEOUT", redis.connect_timeout,
+           "2s", 50 * MS, MINUTE, "give up on one attempt to connect"),
+    CHOICE("redis", "durability", "REDIS_DURABILITY", redis.durability,
+           "require", "require|warn",
+           "what to do when Redis would not keep what it has acknowledged"),
+
+    { .section = "model", .name = "base_url", .env = "OPENAI_BASE_URL", .type = CONF_TEXT,
+      .offset = AT(model.base_url), .given = AT(model.base_url_given), .max = 2048,
+      .dflt = "https://api.openai.com/v1",
+      .help = "where the model is asked: any server that speaks OpenAI's chat completions" },
+    SECRET("model", "api_key", "OPENAI_API_KEY", model.api_key, NULL, "the key for that server"),
+    TEXT("model", "name", "OPENAI_MODEL", model.name, "gpt-4o-mini", "the model to ask"),
+    TEXT("model", "auth_header", "MODEL_AUTH_HEADER", model.auth_header, "Authorization",
+         "header of the key; in any but Authorization the key stands bare, as Azure's api-key wants"),
+    TEXT("model", "token_limit_field", "MODEL_TOKEN_LIMIT_FIELD", model.token_limit_field,
+         "max_completion_tokens", "max_completion_tokens, or max_tokens for older servers"),
+    NUMBER(CONF_INT, "model", "token_limit", "MODEL_TOKEN_LIMIT", model.token_limit,
+           "0", 0, 10000000, "longest answer in tokens; 0 = not sent"),
+    TEXT("model", "temperature", "MODEL_TEMPERATURE", model.temperature,
+         NULL, "0 to 2; empty = not sent"),
+    TEXT("model", "system_role", "MODEL_SYSTEM_ROLE", model.system_role,
+         "system", "role of the system message: system or developer"),
+    CHOICE("model", "usage", "MODEL_USAGE", model.usage, "ask", "ask|omit",
+           "whether the stream is asked to report its use of tokens"),
+    TEXT("model", "ca_file", "MODEL_CA_FILE", model.ca_file,
+         NULL, "certificates to trust instead of the system's"),
+    NUMBER(CONF_TIME, "model", "connect_timeout", "MODEL_CONNECT_TIMEOUT", model.connect_timeout,
+           "5s", 100 * MS, 10 * MINUTE, "give up on connecting"),
+    NUMBER(CONF_TIME, "model", "first_token_timeout", "MODEL_FIRST_TOKEN_TIMEOUT",
+           model.first_token_timeout, "60s", 100 * MS, HOUR, "give up on the first byte"),
+    NUMBER(CONF_TIME, "model", "idle_timeout", "MODEL_IDLE_TIMEOUT", model.idle_timeout,
+           "60s", 100 * MS, HOUR, "give up after this long without a byte"),
+    NUMBER(CONF_TIME, "model", "turn_timeout", "MODEL_TURN_TIMEOUT", model.turn_timeout,
+           "300s", 100 * MS, HOUR, "give up on the whole turn"),
+    NUMBER(CONF_INT, "model", "retries", "MODEL_RETRIES", model.retries,
+           "2", 0, 10, "further tries before the first byte"),
+    NUMBER(CONF_TIME, "model", "retry_after_max", "MODEL_RETRY_AFTER_MAX", model.retry_after_max,
+           "20s", 0, HOUR, "a longer Retry-After is passed on instead of waited for"),
+    NUMBER(CONF_SIZE, "model", "max_answer", "MODEL_MAX_ANSWER", model.max_answer,
+           "1m", KIB, 64 * MIB, "longest answer"),
+    CHOICE("model", "demo", "DEMO", model.demo, "off", "off|fallback",
+           "fallback: a built-in model answers while neither a key nor a URL is given"),
+
+    NUMBER(CONF_TIME, "session", "ttl", "SESSION_TTL", session.ttl,
+           "30d", 0, 3650 * DAY, "forget a session this long after its last turn; 0 = never"),
+    NUMBER(CONF_INT, "session", "context_messages", "CONTEXT_MESSAGES", session.context_messages,
+           "40", 0, 10000, "most messages of the past that the model is shown"),
+    NUMBER(CONF_INT, "session", "context_tokens", "CONTEXT_TOKENS", session.context_tokens,
+           "8000", 0, 10000000, "most tokens of the past that the model is shown, estimated"),
+    NUMBER(CONF_TIME, "session", "lease", "SESSION_LEASE", session.lease,
+           "15s", 500 * MS, 5 * MINUTE, "a dead process holds a session at most this long"),
+    CHOICE("session", "busy", "SESSION_BUSY", session.busy, "wait", "wait|reject",
+           "what a message does while the one before it is being answered"),
+    NUMBER(CONF_TIME, "session", "wait", "SESSION_WAIT", session.wait,
+           "60s", 0, HOUR, "longest wait for the message before"),
+    NUMBER(CONF_TIME, "session", "idempotency_ttl", "IDEMPOTENCY_TTL", session.idempotency_ttl,
+           "24h", MINUTE, 30 * DAY, "how long an Idempotency-Key is remembered"),
+    CHOICE("session", "on_disconnect", "ON_DISCONNECT", session.on_disconnect,
+           "cancel", "cancel|finish", "what becomes of a turn whose client has left"),
+    NUMBER(CONF_TIME, "session", "save_timeout", "SAVE_TIMEOUT", session.save_timeout,
+           "30s", 100 * MS, 10 * MINUTE, "keep trying this long to save an answer"),
+
+    NUMBER(CONF_INT, "tasks", "concurrency", "JOBRUNNER_CONCURRENCY", tasks.concurrency,
+           "16", 1, 1000, "tasks in flight in one confab-jobrunner"),
+    NUMBER(CONF_TIME, "tasks", "lease", "TASK_LEASE", tasks.lease,
+           "2m", SECOND, HOUR, "what a dead runner left is taken over after this long"),
+    NUMBER(CONF_INT, "tasks", "attempts", "TASK_ATTEMPTS", tasks.attempts,
+           "25", 1, 1000, "tries before a task is failed"),
+    NUMBER(CONF_TIME, "tasks", "retry_base", "TASK_RETRY_BASE", tasks.retry_base,
+           "5s", 10 * MS, HOUR, "wait before the second try; it doubles each time"),
+    NUMBER(CONF_TIME, "tasks", "retry_max", "TASK_RETRY_MAX", tasks.retry_max,
+           "1h", 10 * MS, DAY, "longest wait between tries"),
+    NUMBER(CONF_TIME, "tasks", "fault_grace", "TASK_FAULT_GRACE", tasks.fault_grace,
+           "24h", 0, 30 * DAY, "this long, faults of the connection or the server cost no try"),
+    NUMBER(CONF_TIME, "tasks", "ttl", "TASK_TTL", tasks.ttl,
+           "30d", 0, 3650 * DAY, "forget a finished task's record after this long; 0 = never"),
+    NUMBER(CONF_TIME, "tasks", "stop_timeout", "TASK_STOP_TIMEOUT", tasks.stop_timeout,
+           "30s", 0, HOUR, "how long running tasks may go on after SIGTERM"),
+    TEXT("tasks", "doc_folder", "DOC_FOLDER", tasks.doc_folder, "/var/lib/confab/documents",
+         "where documents go as HTML files when Google is not set up"),
+
+    TEXT("google", "credentials", "GOOGLE_APPLICATION_CREDENTIALS", google.credentials,
+         NULL, "path of the JSON file Google hands out: service_account or authorized_user"),
+    TEXT("google", "folder_id", "GOOGLE_DRIVE_FOLDER_ID", google.folder_id,
+         NULL, "id of the Drive folder where the documents appear"),
+    TEXT("google", "staging_folder_id", "GOOGLE_STAGING_FOLDER_ID", google.staging_folder_id,
+         NULL, "id of the folder for documents that are not ready; empty = made in the same drive"),
+    TEXT("google", "api_root", "GOOGLE_API_ROOT", google.api_root,
+         "https://www.googleapis.com", "where the Drive API is"),
+    TEXT("google", "scope", "GOOGLE_SCOPE", google.scope,
+         "https://www.googleapis.com/auth/drive", "OAuth scope to ask for"),
+    TEXT("google", "subject", "GOOGLE_SUBJECT", google.subject,
+         NULL, "user whom the service account acts for"),
+    NUMBER(CONF_TIME, "google", "timeout", "GOOGLE_TIMEOUT", google.timeout,
+           "15s", 100 * MS, 10 * MINUTE, "give up on one call"),
+    NUMBER(CONF_TIME, "google", "upload_timeout", "GOOGLE_UPLOAD_TIMEOUT", google.upload_timeout,
+           "40s", 100 * MS, 10 * MINUTE, "give up on one upload"),
+};
+
+const size_t settings_count = sizeof(settings_rows) / sizeof(*settings_rows);
+
+/* --- what one row alone cannot say ----------------------------------------------------------- */
+
+struct check { FILE *report; bool ok; };
+
+static void need(struct check *c, bool holds, const char *words)
+{
+    if (holds)
+        return;
+    fprintf(c->report, "%s\n", words);
+    c->ok = false;
+}
+
+static bool is_http(const char *url)
+{
+    return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+}
+
+/* A header's name, as RFC 9110 has it, but for the rare punctuation. */
+static bool is_header_name(const char *s)
+{
+    return *s && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] == '\0';
+}
+
+static bool is_temperature(const char *s)
+{
+    char *end;
+    double t = strtod(s, &end);
+
+    return !*s || (*s >= '0' && *s <= '9' && !*end && t <= 2);
+}
+
+static void check_model(struct check *c, const struct settings *s)
+{
+    need(c, is_http(s->model.base_url),
+         "OPENAI_BASE_URL ([model] base_url): has to begin with http:// or https://");
+    need(c, is_header_name(s->model.auth_header),
+         "MODEL_AUTH_HEADER ([model] auth_header): is not the name of a header");
+    need(c, strcmp(s->model.token_limit_field, "max_completion_tokens") == 0 ||
+            strcmp(s->model.token_limit_field, "max_tokens") == 0,
+         "MODEL_TOKEN_LIMIT_FIELD ([model] token_limit_field): has to be "
+         "max_completion_tokens or max_tokens");
+    need(c, strcmp(s->model.system_role, "system") == 0 ||
+            strcmp(s->model.system_role, "developer") == 0,
+         "MODEL_SYSTEM_ROLE ([model] system_role): has to be system or developer");
+    need(c, is_temperature(s->model.temperature),
+         "MODEL_TEMPERATURE ([model] temperature): has to be a number from 0 to 2");
+    need(c, s->model.connect_timeout <= s->model.turn_timeout &&
+            s->model.first_token_timeout <= s->model.turn_timeout &&
+            s->model.idle_timeout <= s->model.turn_timeout,
+         "MODEL_TURN_TIMEOUT ([model] turn_timeout): has to be at least as long as "
+         "connect_timeout, first_token_timeout and idle_timeout");
+}
+
+static void check_google(struct check *c, const struct settings *s)
+{
+    int64_t longest = s->google.timeout > s->google.upload_timeout ? s->google.timeout
+                                                                   : s->google.upload_timeout;
+
+    if (!settings_use_google(s))
+        return;
+    need(c, *s->google.credentials,
+         "GOOGLE_APPLICATION_CREDENTIALS ([google] credentials): is missing, "
+         "while other google settings are given");
+    need(c, *s->google.folder_id,
+         "GOOGLE_DRIVE_FOLDER_ID ([google] folder_id): is missing, "
+         "while other google settings are given");
+    need(c, is_http(s->google.api_root),
+         "GOOGLE_API_ROOT ([google] api_root): has to begin with http:// or https://");
+    /* The lease is renewed at a third of it, and a call is only begun when what remains
+     * of it is longer than the call may take. */
+    need(c, s->tasks.lease >= 3 * longest,
+         "TASK_LEASE ([tasks] lease): has to be at least three times GOOGLE_TIMEOUT "
+         "and GOOGLE_UPLOAD_TIMEOUT");
+}
+
+static bool check(const struct settings *s, FILE *report)
+{
+    struct check c = { report, true };
+
+    check_model(&c, s);
+    check_google(&c, s);
+    need(&c, s->server.max_user_text < s->server.max_body,
+         "MAX_USER_TEXT ([server] max_user_text): has to be less than MAX_BODY");
+    need(&c, s->session.lease >= 3 * s->redis.timeout,
+         "SESSION_LEASE ([session] lease): has to be at least three times REDIS_TIMEOUT, "
+         "or it ends before it can be renewed");
+    need(&c, s->session.save_timeout >= s->redis.timeout,
+         "SAVE_TIMEOUT ([session] save_timeout): has to be at least REDIS_TIMEOUT");
+    need(&c, s->tasks.lease >= 3 * s->redis.timeout,
+         "TASK_LEASE ([tasks] lease): has to be at least three times REDIS_TIMEOUT, "
+         "or it ends before it can be renewed");
+    need(&c, s->tasks.retry_base <= s->tasks.retry_max,
+         "TASK_RETRY_MAX ([tasks] retry_max): has to be at least TASK_RETRY_BASE");
+    return c.ok;
+}
+
+/* Two descriptors a request, the client's and the model's, and some for ourselves. */
+static int64_t requests_by_open_files(void)
+{
+    enum { OURS = 64, MOST = 8000 };
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max >= 2 * MOST + OURS)
+        return MOST;
+    return files.rlim_max > OURS + 2 ? (int64_t)(files.rlim_max - OURS) / 2 : 1;
+}
+
+bool settings_load_from(struct settings *s, const char *file, char *const *env, FILE *report)
+{
+    *s = (struct settings){ 0 };
+    if (!conf_load(settings_rows, settings_count, s, file, env, report))
+        return false;
+    if (s->server.max_requests == 0)
+        s->server.max_requests = requests_by_open_files();
+    return check(s, report);
+}
+
+bool settings_load(struct settings *s)
+{
+    static const char usual[] = "/etc/confab/confab.ini";
+    const char *file = getenv("CONFAB_CONFIG");
+
+    if (!file || !*file)
+        file = access(usual, F_OK) == 0 ? usual : NULL;
+    return settings_load_from(s, file, environ, stderr);
+}
+
+void settings_free(struct settings *s)
+{
+    conf_free(settings_rows, settings_count, s);
+}
+
+bool settings_has_model(const struct settings *s)
+{
+    return s->model.base_url_given || *s->model.api_key;
+}
+
+bool settings_use_demo(const struct settings *s)
+{
+    return s->model.demo == DEMO_FALLBACK && !settings_has_model(s);
+}
+
+bool settings_use_google(const struct settings *s)
+{
+    return *s->google.credentials || *s->google.folder_id || *s->google.staging_folder_id ||
+           *s->google.subject;
+}
