@@ -1,21 +1,24 @@
 #ifndef CONFAB_REDIS_H
 #define CONFAB_REDIS_H
-/* One asynchronous connection to Redis, which reconnects by itself. The only file
- * that includes hiredis.
+/* One asynchronous connection to Redis, which reconnects by itself. Only the files redis*.c
+ * include hiredis.
  *
  * Every call ends in exactly one callback, never before the call has returned: with a
- * reply, or with an error after `timeout` at the latest. While there is no connection,
- * calls made before the pending attempt's outcome wait for it within their own deadline, and
- * calls made between attempts fail at once (ERR_STORE). A call whose deadline passes on
- * an open connection means that Redis is stuck: the connection is dropped, all that was
- * under way on it fails, and a new one is tried at once, then with backoff (50 ms to 1 s), so that a
- * Redis which is back is used again within 2 s.
+ * reply, or with an error after `timeout` at the latest. Calls are sent at once and answered in
+ * order (a script that the server does not know yet moves behind those already sent). While
+ * there is no connection, calls made before the pending attempt's outcome wait for it within
+ * their own deadline, and calls made between attempts fail at once (ERR_STORE). A call whose
+ * deadline passes on an open connection means that Redis is stuck: the connection is dropped,
+ * all that was under way on it fails, and a new one is tried at once, then with backoff (50 ms
+ * to 1 s), so that a Redis which is back is used again within 2 s, or connect_timeout if
+ * that is longer. A command that blocks (XREADGROUP BLOCK) holds up those behind it: it takes a
+ * timeout well above its own, and a connection of its own.
  *
  * A call that failed with ERR_STORE may or may not have been carried out.
  *
  * Server errors are errors here: NOSCRIPT is answered by sending the script once more; LOADING,
- * READONLY, MASTERDOWN, BUSY, CLUSTERDOWN, NOAUTH, OOM are ERR_STORE; a script's own error reply (and any
- * other) is ERR_INTERNAL with the server's words. */
+ * READONLY, MASTERDOWN, BUSY, CLUSTERDOWN, NOAUTH, WRONGPASS, OOM, MISCONF, NOREPLICAS are
+ * ERR_STORE; a script's own error reply (and any other) is ERR_INTERNAL with the server's words. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,16 +36,18 @@ struct redis_options {
     const char *url;             /* redis://[user:pass@]host[:port][/db] or unix:///path[?db=N] */
     int64_t     connect_timeout; /* ms */
     int64_t     timeout;         /* ms, default of a call */
-    const char *name;            /* for CLIENT SETNAME and the log */
+    const char *name;            /* for CLIENT SETNAME and the log; no blanks */
 };
 
 /* ERR_INVALID when the URL is wrong. Names are resolved without blocking. The connection
- * is begun at once. */
+ * is begun at once. The URL's password goes nowhere but to the server. */
 enum err_code redis_new(struct loop *l, const struct redis_options *o, struct redis **out,
                         struct err *e);
-void redis_free(struct redis *r);       /* pending callbacks do not come any more */
+/* Pending callbacks do not come any more. May be called from any of them. */
+void redis_free(struct redis *r);
 bool redis_is_up(const struct redis *r);
-/* Told at each change; NULL for none. up: authenticated, database selected. */
+/* Told at each change, from the loop; NULL for none. up: authenticated, database selected, not
+ * loading. */
 typedef void redis_state_fn(void *arg, bool up);
 void redis_on_state(struct redis *r, redis_state_fn *fn, void *arg);
 
@@ -60,11 +65,13 @@ struct redis_script { const char *name; const char *text; const char *sha1; };
 struct redis_call *redis_eval(struct redis *r, int64_t timeout_ms, const struct redis_script *s,
                               const struct redis_arg *keys, size_t nkeys,
                               const struct redis_arg *args, size_t nargs, redis_fn *fn, void *arg);
-/* The callback does not come any more. What was sent may still be carried out. NULL: nothing. */
+/* The callback does not come any more. What was sent may still be carried out. Not after the
+ * callback has returned. NULL: nothing. */
 void redis_call_cancel(struct redis_call *c);
 
 /* Messages of one channel, on a connection of its own: a redis that has subscribed takes no
- * other commands. Subscribes again after each reconnect. */
+ * other commands. Subscribes again after each reconnect; what was published meanwhile is lost.
+ * False when there is a subscription already, or no memory. */
 typedef void redis_message_fn(void *arg, const char *message, size_t len);
 bool redis_subscribe(struct redis *r, const char *channel, redis_message_fn *fn, void *arg);
 

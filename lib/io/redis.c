@@ -1,0 +1,503 @@
+/* Calls to Redis: each is written to the connection at once, answers come in the same order.
+ *
+ * A call is in one of three lists:
+ *   waiting   a connection is being made; nothing of it was written yet
+ *   sent      written; its answer is the next one after those of the calls before it
+ *   failed    its callback is due in the loop's next turn */
+#include "lib/io/redis.h"
+
+#include <assert.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/io/list.h"
+#include "lib/io/redis_link.h"
+#include "lib/io/redis_wire.h"
+
+enum { PULSE_MS = 2000, WHAT_MAX = 32 };
+
+enum call_state { CALL_WAITING, CALL_SENT, CALL_FAILED, CALL_OVER /* in its callback */ };
+
+struct redis_call {
+    struct list                link;
+    enum call_state            state;
+    const struct redis_script *script;      /* borrowed; NULL for a plain command */
+    bool                       whole_script;/* the server did not know it: send its text */
+    int64_t                    deadline;    /* monotonic ms */
+    redis_fn                  *fn;          /* NULL: cancelled after it was sent */
+    void                      *arg;
+    const char                *why;         /* static; NULL: what the connection died of */
+    size_t                     argc;
+    size_t                     len;
+    char                       args[];      /* in the protocol's form, without the script's name */
+};
+
+struct redis {
+    struct redis_link *link;                /* owned */
+    int64_t            timeout;
+    struct list        waiting, sent, failed;
+    struct timer       deadline;
+    int64_t            next_look;           /* when the deadline timer fires, if it runs */
+    struct timer       telling;             /* failed calls and the state, outside of all else */
+    redis_state_fn    *state_fn;
+    void              *state_arg;
+    bool               told_up;
+    bool               busy, closed;        /* telling, and freed meanwhile */
+    char              *channel;             /* owned; NULL: not a subscriber */
+    redis_message_fn  *message_fn;
+    void              *message_arg;
+    struct timer       pulse;               /* of a subscriber */
+    bool               heard;               /* anything, since the last pulse */
+};
+
+static void on_up(void *arg);
+static void on_down(void *arg);
+static void on_reply(void *arg, const struct redisReply *reply);
+static void on_deadline(void *arg);
+static void on_telling(void *arg);
+static void on_pulse(void *arg);
+
+static const struct link_handlers handlers = { on_up, on_down, on_reply };
+
+enum err_code redis_new(struct loop *l, const struct redis_options *o, struct redis **out,
+                        struct err *e)
+{
+    struct redis_url url;
+    struct redis *r;
+
+    *out = NULL;
+    if (redis_url_parse(o->url, &url, e) != ERR_OK)
+        return err_wrap(e, "the URL of Redis");
+    r = calloc(1, sizeof *r);
+    if (!r) {
+        redis_url_close(&url);
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    }
+    r->timeout = o->timeout;
+    list_init(&r->waiting);
+    list_init(&r->sent);
+    list_init(&r->failed);
+    timer_init(&r->deadline, l, on_deadline, r);
+    timer_init(&r->telling, l, on_telling, r);
+    timer_init(&r->pulse, l, on_pulse, r);
+    r->link = link_new(l, &url, o, &handlers, r);
+    if (!r->link) {
+        redis_free(r);
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    }
+    *out = r;
+    return ERR_OK;
+}
+
+static void free_calls(struct list *calls)
+{
+    while (!list_empty(calls)) {
+        struct redis_call *c = list_owner(calls->next, struct redis_call, link);
+
+        list_take(&c->link);
+        free(c);
+    }
+}
+
+void redis_free(struct redis *r)
+{
+    if (!r)
+        return;
+    link_free(r->link);
+    r->link = NULL;
+    timer_stop(&r->deadline);
+    timer_stop(&r->telling);
+    timer_stop(&r->pulse);
+    free_calls(&r->waiting);
+    free_calls(&r->sent);
+    free_calls(&r->failed);
+    r->closed = true;
+    if (r->busy)
+        return;
+    free(r->channel);
+    free(r);
+}
+
+bool redis_is_up(const struct redis *r)
+{
+    return r->link->state == LINK_UP;
+}
+
+void redis_on_state(struct redis *r, redis_state_fn *fn, void *arg)
+{
+    r->state_fn = fn;
+    r->state_arg = arg;
+}
+
+/* "turn_begin", "GET": for messages. */
+static void call_what(const struct redis_call *c, char what[WHAT_MAX])
+{
+    const char *word = (const char *)memchr(c->args, '\n', c->len) + 1;
+
+    if (c->script)
+        snprintf(what, WHAT_MAX, "%s", c->script->name);
+    else
+        snprintf(what, WHAT_MAX, "%.*s", (int)strcspn(word, "\r"), word);
+}
+
+/* Ends one call that failed. The redis may be gone when this returns. */
+static void call_fail(struct redis *r, struct redis_call *c)
+{
+    char what[WHAT_MAX];
+    struct err e;
+
+    call_what(c, what);
+    if (c->why)
+        err_set(&e, ERR_STORE, "redis: %s: %s: %s", what, c->why, r->link->why);
+    else
+        err_set(&e, ERR_STORE, "redis: %s: %s", what, r->link->why);
+    list_take(&c->link);
+    c->state = CALL_OVER;
+    if (c->fn)
+        c->fn(c->arg, NULL, &e);
+    free(c);
+}
+
+static void tell_state(struct redis *r)
+{
+    bool up = redis_is_up(r);
+
+    if (up == r->told_up)
+        return;
+    r->told_up = up;
+    if (r->state_fn)
+        r->state_fn(r->state_arg, up);
+}
+
+/* Calls made by these callbacks that fail at once have their turn in the next round. */
+static void on_telling(void *arg)
+{
+    struct redis *r = arg;
+    struct list due;
+
+    list_init(&due);
+    list_move(&due, &r->failed);
+    r->busy = true;
+    while (!r->closed && !list_empty(&due))
+        call_fail(r, list_owner(due.next, struct redis_call, link));
+    if (!r->closed)
+        tell_state(r);
+    r->busy = false;
+    free_calls(&due);
+    if (r->closed)
+        redis_free(r);
+}
+
+static void call_will_fail(struct redis *r, struct redis_call *c, const char *why)
+{
+    c->state = CALL_FAILED;
+    c->why = why;
+    list_push(&r->failed, &c->link);
+    timer_set(&r->telling, 0);
+}
+
+static void all_will_fail(struct redis *r, struct list *calls)
+{
+    while (!list_empty(calls)) {
+        struct redis_call *c = list_owner(calls->next, struct redis_call, link);
+
+        list_take(&c->link);
+        call_will_fail(r, c, NULL);
+    }
+}
+
+static void on_down(void *arg)
+{
+    struct redis *r = arg;
+
+    timer_stop(&r->pulse);
+    all_will_fail(r, &r->sent);
+    all_will_fail(r, &r->waiting);
+    timer_set(&r->telling, 0);
+}
+
+static size_t call_size(const struct redis_call *c)
+{
+    size_t script = c->script ? wire_arg_max(7) + wire_arg_max(strlen(c->script->text)) : 0;
+
+    return WIRE_HEAD_MAX + script + c->len;
+}
+
+static char *call_put(const struct redis_call *c, char *at)
+{
+    const struct redis_script *s = c->script;
+
+    at = wire_put_head(at, c->argc);
+    if (s) {
+        at = wire_put_arg(at, c->whole_script ? REDIS_LIT("EVAL") : REDIS_LIT("EVALSHA"));
+        at = wire_put_arg(at, redis_str(c->whole_script ? s->text : s->sha1));
+    }
+    memcpy(at, c->args, c->len);
+    return at + c->len;
+}
+
+static void call_send(struct redis *r, struct redis_call *c)
+{
+    struct buf *out = &r->link->out;
+    size_t size = call_size(c);
+    char *at = size <= out->max - out->len ? buf_reserve(out, size) : NULL;
+
+    if (!at) {
+        out->failed = false;    /* nothing was added: what others sent is whole */
+        call_will_fail(r, c, "too much waits to be sent");
+        return;
+    }
+    buf_grew(out, (size_t)(call_put(c, at) - at));
+    c->state = CALL_SENT;
+    list_push(&r->sent, &c->link);
+    link_flush(r->link);
+}
+
+static void send_subscription(struct redis *r)
+{
+    wire_add(&r->link->out, (const char *[]){ "SUBSCRIBE", r->channel, NULL });
+    link_flush(r->link);
+    r->heard = true;
+    timer_set(&r->pulse, PULSE_MS);
+}
+
+static void on_up(void *arg)
+{
+    struct redis *r = arg;
+    struct list calls;
+
+    list_init(&calls);
+    list_move(&calls, &r->waiting);
+    while (!list_empty(&calls)) {
+        struct redis_call *c = list_owner(calls.next, struct redis_call, link);
+
+        list_take(&c->link);
+        if (redis_is_up(r))
+            call_send(r, c);
+        else
+            call_will_fail(r, c, NULL);
+    }
+    if (r->channel && redis_is_up(r))
+        send_subscription(r);
+    timer_set(&r->telling, 0);
+}
+
+static void look_at(struct redis *r, int64_t when, int64_t now)
+{
+    if (timer_running(&r->deadline) && r->next_look <= when)
+        return;
+    r->next_look = when;
+    timer_set(&r->deadline, when > now ? when - now : 1);
+}
+
+/* One timer for all calls: it is set for the earliest deadline seen, and not touched by calls
+ * that are answered in time, so that it fires at most once in the shortest timeout in use. */
+static void on_deadline(void *arg)
+{
+    struct redis *r = arg;
+    int64_t now = clock_ms(), next = INT64_MAX;
+    struct list *at, *after;
+
+    for (at = r->waiting.next; at != &r->waiting; at = after) {
+        struct redis_call *c = list_owner(at, struct redis_call, link);
+
+        after = at->next;
+        if (c->deadline <= now) {
+            list_take(&c->link);
+            call_will_fail(r, c, "no connection in time");
+        } else if (c->deadline < next) {
+            next = c->deadline;
+        }
+    }
+    for (at = r->sent.next; at != &r->sent; at = at->next) {
+        struct redis_call *c = list_owner(at, struct redis_call, link);
+        char what[WHAT_MAX];
+
+        if (c->deadline <= now) {
+            call_what(c, what);
+            link_fail(r->link, "no answer to %s in time", what);
+            return;
+        }
+        if (c->deadline < next)
+            next = c->deadline;
+    }
+    if (next < INT64_MAX)
+        look_at(r, next, now);
+}
+
+/* The message is borrowed from the reply. The redis may be gone when this returns. */
+static void on_push(struct redis *r, const struct redisReply *reply)
+{
+    struct redis_arg kind = redis_reply_text(redis_reply_at(reply, 0));
+    struct redis_arg message = redis_reply_text(redis_reply_at(reply, 2));
+
+    r->heard = true;
+    if (reply->type == REDIS_REPLY_ERROR)
+        link_fail(r->link, "subscribing: %s", reply->str);
+    else if (strcmp(kind.s, "message") == 0 && r->message_fn)
+        r->message_fn(r->message_arg, message.s, message.len);
+}
+
+/* A connection that only listens does not notice a peer that vanished: it is asked. */
+static void on_pulse(void *arg)
+{
+    struct redis *r = arg;
+
+    if (!r->heard) {
+        link_fail(r->link, "not a sign of life in %d ms", PULSE_MS);
+        return;
+    }
+    r->heard = false;
+    wire_add(&r->link->out, (const char *[]){ "PING", NULL });
+    link_flush(r->link);
+    timer_set(&r->pulse, PULSE_MS);
+}
+
+/* A fault that the server told. */
+static void call_refused(struct redis_call *c, enum err_code code, const struct redisReply *reply)
+{
+    char what[WHAT_MAX];
+    struct err e;
+
+    call_what(c, what);
+    err_set(&e, code, "redis: %s: %s", what, reply->str);
+    c->fn(c->arg, NULL, &e);
+}
+
+static void on_reply(void *arg, const struct redisReply *reply)
+{
+    struct redis *r = arg;
+    struct redis_call *c;
+    enum err_code fault = wire_fault(reply);
+
+    if (r->channel) {
+        on_push(r, reply);
+        return;
+    }
+    if (list_empty(&r->sent)) {
+        link_fail(r->link, "an answer that nobody asked for");
+        return;
+    }
+    c = list_owner(r->sent.next, struct redis_call, link);
+    list_take(&c->link);
+    if (c->script && !c->whole_script && wire_fault_is(reply, "NOSCRIPT")) {
+        c->whole_script = true;
+        call_send(r, c);
+        return;
+    }
+    if (c->fn && fault != ERR_OK)
+        call_refused(c, fault, reply);
+    else if (c->fn)
+        c->fn(c->arg, reply, NULL);
+    free(c);
+}
+
+static void call_begin(struct redis *r, struct redis_call *c, int64_t timeout_ms)
+{
+    int64_t now = clock_ms();
+
+    assert(!r->channel);
+    c->deadline = now + (timeout_ms ? timeout_ms : r->timeout);
+    if (redis_is_up(r)) {
+        call_send(r, c);
+    } else if (link_is_pending(r->link)) {
+        c->state = CALL_WAITING;
+        list_push(&r->waiting, &c->link);
+    } else {
+        call_will_fail(r, c, NULL);
+    }
+    look_at(r, c->deadline, now);
+}
+
+static size_t args_size(const struct redis_arg *argv, size_t argc)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < argc; i++)
+        size += wire_arg_max(argv[i].len);
+    return size;
+}
+
+static char *put_args(char *at, const struct redis_arg *argv, size_t argc)
+{
+    for (size_t i = 0; i < argc; i++)
+        at = wire_put_arg(at, argv[i]);
+    return at;
+}
+
+static struct redis_call *call_new(size_t args_max, redis_fn *fn, void *arg)
+{
+    struct redis_call *c = malloc(sizeof *c + args_max);
+
+    if (!c)
+        return NULL;
+    memset(c, 0, sizeof *c);
+    list_init(&c->link);
+    c->fn = fn;
+    c->arg = arg;
+    return c;
+}
+
+struct redis_call *redis_command(struct redis *r, int64_t timeout_ms, const struct redis_arg *argv,
+                                 size_t argc, redis_fn *fn, void *arg)
+{
+    struct redis_call *c = call_new(args_size(argv, argc), fn, arg);
+
+    if (!c)
+        return NULL;
+    c->argc = argc;
+    c->len = (size_t)(put_args(c->args, argv, argc) - c->args);
+    call_begin(r, c, timeout_ms);
+    return c;
+}
+
+struct redis_call *redis_eval(struct redis *r, int64_t timeout_ms, const struct redis_script *s,
+                              const struct redis_arg *keys, size_t nkeys,
+                              const struct redis_arg *args, size_t nargs, redis_fn *fn, void *arg)
+{
+    char number[24];
+    struct redis_arg count = { number, (size_t)snprintf(number, sizeof number, "%zu", nkeys) };
+    size_t size = wire_arg_max(count.len) + args_size(keys, nkeys) + args_size(args, nargs);
+    struct redis_call *c = call_new(size, fn, arg);
+    char *at;
+
+    if (!c)
+        return NULL;
+    c->script = s;
+    c->argc = 3 + nkeys + nargs;
+    at = wire_put_arg(c->args, count);
+    at = put_args(at, keys, nkeys);
+    at = put_args(at, args, nargs);
+    c->len = (size_t)(at - c->args);
+    call_begin(r, c, timeout_ms);
+    return c;
+}
+
+/* What was sent still takes its answer off the connection. */
+void redis_call_cancel(struct redis_call *c)
+{
+    if (!c)
+        return;
+    c->fn = NULL;
+    if (c->state == CALL_SENT || c->state == CALL_OVER)
+        return;
+    list_take(&c->link);
+    free(c);
+}
+
+bool redis_subscribe(struct redis *r, const char *channel, redis_message_fn *fn, void *arg)
+{
+    if (r->channel)
+        return false;
+    r->channel = strdup(channel);
+    if (!r->channel)
+        return false;
+    r->message_fn = fn;
+    r->message_arg = arg;
+    if (redis_is_up(r))
+        send_subscription(r);
+    return true;
+}

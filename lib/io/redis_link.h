@@ -1,0 +1,73 @@
+#ifndef CONFAB_REDIS_LINK_H
+#define CONFAB_REDIS_LINK_H
+/* Inside of redis.c: one connection after the other to the same Redis. Of hiredis only the
+ * parser is used: its asynchronous layer resolves names in a way that blocks, has no
+ * deadlines, and knows no reconnect.
+ *
+ *   BEGIN -> RESOLVE -> CONNECT -> GREET -> UP
+ *
+ * Whatever fails goes to REST, and from there to BEGIN after a while (50 ms, doubled at each
+ * failure, at most 1 s); a connection that has served for a second is tried again at once. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/io/loop.h"
+#include "lib/io/redis.h"
+#include "lib/io/redis_url.h"
+#include "lib/io/resolve.h"
+
+enum link_state { LINK_BEGIN, LINK_RESOLVE, LINK_CONNECT, LINK_GREET, LINK_UP, LINK_REST };
+enum { LINK_GREETINGS = 4, LINK_OUT_MAX = 64 << 20 };
+
+struct redisReader;
+
+struct link_handlers {
+    void (*on_up)(void *arg);       /* logged in, database selected, able to serve */
+    void (*on_down)(void *arg);     /* a try failed, or the connection was lost; link->why tells */
+    /* In the order of the commands; borrowed. May close the link. */
+    void (*on_reply)(void *arg, const struct redisReply *reply);
+};
+
+struct redis_link {
+    struct loop                *loop;
+    const struct link_handlers *on;
+    void                       *arg;
+    struct redis_url            url;
+    char                       *name;       /* owned; for the server's list of clients */
+    int64_t                     connect_timeout;
+    enum link_state             state;
+    struct resolve             *lookup;     /* in RESOLVE */
+    struct address              address;
+    int                         fd;         /* -1 when there is none */
+    struct event                readable, writable, flushing;
+    struct redisReader         *reader;     /* as long as fd */
+    struct buf                  out;        /* written as far as out_sent */
+    size_t                      out_sent;
+    int                         greeting[LINK_GREETINGS];
+    int                         greeted, greetings;
+    struct timer                timer;      /* of the try, or of the rest */
+    int64_t                     rest;       /* ms, of the latest rest */
+    int64_t                     up_at;
+    unsigned                    tries, seed;
+    bool                        busy;       /* in a callback, which may close us */
+    bool                        closed;
+    char                        why[200];   /* of the latest failure */
+    struct log                  log;
+};
+
+/* Takes *url over, also on failure (NULL: out of memory). No callback before it returns. */
+struct redis_link *link_new(struct loop *l, struct redis_url *url, const struct redis_options *o,
+                            const struct link_handlers *on, void *arg);
+void link_free(struct redis_link *k);       /* no callback any more; also from a callback */
+/* The outcome of a try is to be had soon. */
+bool link_is_pending(const struct redis_link *k);
+/* In UP: what was added to k->out leaves at the end of this turn of the loop. */
+void link_flush(struct redis_link *k);
+void link_fail(struct redis_link *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
