@@ -1,18 +1,22 @@
 #ifndef CONFAB_KEYS_H
 #define CONFAB_KEYS_H
-/* The name of every key in Redis, in one place (version c1). The tenant stands in each
- * key of its data, and the length before a session id makes it impossible for an id to
- * spell another key's ending.
+/* The name of every key in Redis, in one place (version c1). The tenant stands, in braces,
+ * in each key of its data; it is a name of the operator's, without braces of its own. The
+ * length before a session id makes it impossible for an id to spell another key's ending.
  *
- *   c1:{tenant}:s:<len>:<id>         hash   session: prompt, title, username, turns, times, open tasks
- *   c1:{tenant}:s:<len>:<id>:msgs    list   one entry a turn, see turn.h; only ever appended
- *   c1:{tenant}:s:<len>:<id>:lock    hash   fence counter, lease, liveness of waiters
- *   c1:{tenant}:s:<len>:<id>:wait    zset   those who wait for the lock, first come first
+ *   c1:{tenant}:s:<len>:<id>         hash   session: prompt, title, username, turns, created,
+ *                                           updated (ms), tasks (how many are open)
+ *   c1:{tenant}:s:<len>:<id>:msgs    list   one entry a turn, see turn.h; only appended to
+ *   c1:{tenant}:s:<len>:<id>:lock    hash   fence, until, owner, deleted: see turn_begin.lua;
+ *                                           w:<member> of those who wait: alive until
+ *   c1:{tenant}:s:<len>:<id>:wait    zset   those who wait for the lock, by order of arrival
  *   c1:{tenant}:idx:sessions         zset   session ids by time of creation
- *   c1:{tenant}:idem:<hash>          hash   what became of a request with an Idempotency-Key
+ *   c1:{tenant}:idem:<hash>          hash   a request with an Idempotency-Key: says, state,
+ *                                           fence, turn; or says, task
  *   c1:task:<id>                     hash   a task, see task.h
  *   c1:tasks:open                    zset   tasks that are not finished or failed, by acceptance
  *   c1:tasks:due                     zset   tasks that wait for their next try, by when it is due
+ *   c1:tasks:swept                   zset   documents marked to be trashed, which nobody may record
  *   c1:tasks:stream                  stream the doorbell of the runners; group "runners"
  *   c1:install                       hash   this installation: its id, its staging folder
  *   c1:wake:<child>                  channel of one handler process */
@@ -26,18 +30,23 @@ enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_TASK_MAX = 64,
 
 #define KEYS_TASKS_OPEN   "c1:tasks:open"
 #define KEYS_TASKS_DUE    "c1:tasks:due"
+#define KEYS_TASKS_SWEPT  "c1:tasks:swept"
 #define KEYS_TASKS_STREAM "c1:tasks:stream"
 #define KEYS_TASKS_GROUP  "runners"
 #define KEYS_INSTALL      "c1:install"
 
 struct key { char s[KEYS_SIZE]; size_t len; };
 
-/* kind: "" (the hash), "msgs", "lock", "wait". id may hold any byte. */
+/* All of them assert that the parts keep to the lengths above. s ends with a '\0' that len does
+ * not count. kind: "" (the hash), "msgs", "lock", "wait". id may hold any byte. */
 struct key key_session(const char *tenant, const char *id, size_t len, const char *kind);
 struct key key_sessions_index(const char *tenant);
 struct key key_idempotency(const char *tenant, const char *hash);
 struct key key_task(const char *task_id);
 struct key key_wake(const char *child);
-static inline struct redis_arg key_arg(const struct key *k) { return (struct redis_arg){ k->s, k->len }; }
+static inline struct redis_arg key_arg(const struct key *k)
+{
+    return (struct redis_arg){ k->s, k->len };
+}
 
 #endif

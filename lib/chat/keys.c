@@ -1,0 +1,74 @@
+#include "lib/chat/keys.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add(struct key *k, const char *s, size_t len)
+{
+    assert(len < sizeof k->s - k->len);
+    memcpy(k->s + k->len, s, len);
+    k->len += len;
+    k->s[k->len] = '\0';
+}
+
+__attribute__((format(printf, 1, 2)))
+static struct key key_of(const char *fmt, ...)
+{
+    struct key k;
+    va_list args;
+    int len;
+
+    va_start(args, fmt);
+    len = vsnprintf(k.s, sizeof k.s, fmt, args);
+    va_end(args);
+    assert(len >= 0 && (size_t)len < sizeof k.s);
+    k.len = (size_t)len;
+    return k;
+}
+
+static struct key key_of_tenant(const char *tenant, const char *rest)
+{
+    assert(*tenant && strlen(tenant) <= KEYS_TENANT_MAX);
+    return key_of("c1:{%s}:%s", tenant, rest);
+}
+
+struct key key_session(const char *tenant, const char *id, size_t len, const char *kind)
+{
+    struct key k = key_of_tenant(tenant, "s:");
+    char digits[24];
+
+    assert(len > 0 && len <= KEYS_SESSION_MAX);
+    add(&k, digits, (size_t)snprintf(digits, sizeof digits, "%zu:", len));
+    add(&k, id, len);
+    if (*kind) {
+        add(&k, ":", 1);
+        add(&k, kind, strlen(kind));
+    }
+    return k;
+}
+
+struct key key_sessions_index(const char *tenant)
+{
+    return key_of_tenant(tenant, "idx:sessions");
+}
+
+struct key key_idempotency(const char *tenant, const char *hash)
+{
+    struct key k = key_of_tenant(tenant, "idem:");
+
+    add(&k, hash, strlen(hash));
+    return k;
+}
+
+struct key key_task(const char *task_id)
+{
+    assert(strlen(task_id) <= KEYS_TASK_MAX);
+    return key_of("c1:task:%s", task_id);
+}
+
+struct key key_wake(const char *child)
+{
+    return key_of("c1:wake:%s", child);
+}

@@ -1,0 +1,135 @@
+/* How a turn speaks to its scripts. Each script's head in lua/ tells the order of its keys
+ * and arguments, and what it answers. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "lib/chat/lua_scripts.h"
+#include "lib/chat/session_turn.h"
+
+/* The lock's key outlives any turn: a fence forgotten while its owner lives would be no fence. */
+enum { LOCK_MARGIN_MS = 5 * 60 * 1000 };
+
+/* Arguments of one script; numbers are written into digits. */
+struct args {
+    struct redis_arg argv[8];
+    size_t           argc;
+    char             digits[8][24];
+};
+
+static void add(struct args *a, struct redis_arg arg)
+{
+    a->argv[a->argc++] = arg;
+}
+
+static void add_number(struct args *a, int64_t n)
+{
+    char *digits = a->digits[a->argc];
+    int len = snprintf(digits, sizeof a->digits[0], "%" PRId64, n);
+
+    add(a, (struct redis_arg){ digits, (size_t)len });
+}
+
+/* A turn's keys, put together for one call. */
+struct turn_keys { struct key hash, msgs, lock, wait, index, idem; };
+
+static struct turn_keys keys_of(const struct session_turn *t)
+{
+    const char *tenant = t->text;
+    struct turn_keys k = {
+        .hash = key_session(tenant, t->id, t->id_len, ""),
+        .msgs = key_session(tenant, t->id, t->id_len, "msgs"),
+        .lock = key_session(tenant, t->id, t->id_len, "lock"),
+        .wait = key_session(tenant, t->id, t->id_len, "wait"),
+        .index = key_sessions_index(tenant),
+    };
+
+    if (*t->idem)
+        k.idem = key_idempotency(tenant, t->idem);
+    return k;
+}
+
+/* "<channel> <ticket>": who this turn is, for the lock and its queue. */
+struct me { char s[KEYS_SIZE + 24]; };
+
+static struct me me_of(const struct session_turn *t)
+{
+    struct me me;
+
+    snprintf(me.s, sizeof me.s, "%s %" PRIu64, t->sessions->channel.s, t->ticket);
+    return me;
+}
+
+static int64_t lock_life(const struct settings *s)
+{
+    return s->model.turn_timeout + s->session.wait + s->session.lease + LOCK_MARGIN_MS;
+}
+
+static struct redis_call *call(struct session_turn *t, const struct redis_script *script,
+                               const struct redis_arg *keys, size_t nkeys, const struct args *a,
+                               redis_fn *fn)
+{
+    return redis_eval(t->sessions->redis, 0, script, keys, nkeys, a->argv, a->argc, fn, t);
+}
+
+struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn)
+{
+    const struct settings *s = t->sessions->settings;
+    struct turn_keys k = keys_of(t);
+    struct redis_arg keys[] = { key_arg(&k.hash), key_arg(&k.msgs), key_arg(&k.lock),
+                                key_arg(&k.wait), key_arg(&k.idem) };
+    struct me me = me_of(t);
+    struct args a = { .argc = 0 };
+
+    add(&a, redis_str(me.s));
+    add_number(&a, s->session.lease);
+    add_number(&a, lock_life(s));
+    add_number(&a, s->session.lease);   /* a dead waiter holds up as long as a dead owner */
+    add_number(&a, s->session.busy == SESSION_BUSY_WAIT);
+    add_number(&a, s->session.context_messages / 2);
+    add_number(&a, s->session.context_tokens * 4);  /* a token is some four bytes */
+    add(&a, redis_str(t->says));
+    return call(t, &lua_turn_begin, keys, 5, &a, fn);
+}
+
+struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn)
+{
+    const struct settings *s = t->sessions->settings;
+    struct turn_keys k = keys_of(t);
+    struct redis_arg keys[] = { key_arg(&k.lock), key_arg(&k.idem) };
+    struct args a = { .argc = 0 };
+
+    add_number(&a, t->fence);
+    add_number(&a, s->session.lease);
+    add_number(&a, lock_life(s));
+    return call(t, &lua_turn_renew, keys, 2, &a, fn);
+}
+
+struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn)
+{
+    const struct settings *s = t->sessions->settings;
+    struct turn_keys k = keys_of(t);
+    struct redis_arg keys[] = { key_arg(&k.hash), key_arg(&k.msgs),  key_arg(&k.lock),
+                                key_arg(&k.wait), key_arg(&k.index), key_arg(&k.idem) };
+    struct args a = { .argc = 0 };
+
+    add_number(&a, t->fence);
+    add_number(&a, t->number);
+    add(&a, (struct redis_arg){ t->entry, t->entry_len });
+    add(&a, (struct redis_arg){ t->id, t->id_len });
+    add_number(&a, s->session.ttl);
+    add_number(&a, lock_life(s));
+    add(&a, redis_str(t->says));
+    add_number(&a, s->session.idempotency_ttl);
+    return call(t, &lua_turn_save, keys, 6, &a, fn);
+}
+
+struct redis_call *session_call_release(struct session_turn *t, redis_fn *fn)
+{
+    struct turn_keys k = keys_of(t);
+    struct redis_arg keys[] = { key_arg(&k.lock), key_arg(&k.wait), key_arg(&k.idem) };
+    struct me me = me_of(t);
+    struct args a = { .argc = 0 };
+
+    add(&a, redis_str(me.s));
+    return call(t, &lua_turn_release, keys, 3, &a, fn);
+}

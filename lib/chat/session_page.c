@@ -1,0 +1,108 @@
+/* Reading a stretch of a dialog. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/chat/lua_scripts.h"
+#include "lib/chat/session_turn.h"
+
+struct session_read {
+    struct sessions     *sessions;      /* borrowed */
+    struct session_read *prev, *next;
+    struct redis_call   *call;
+    session_page_fn     *fn;
+    void                *arg;
+};
+
+static void read_free(struct session_read *r)
+{
+    redis_call_cancel(r->call);
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        r->sessions->reads = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    free(r);
+}
+
+void session_reads_free(struct sessions *s)
+{
+    while (s->reads)
+        read_free(s->reads);
+}
+
+static void on_page(void *arg, const struct redisReply *reply, const struct err *e)
+{
+    enum { HEAD = 3 };
+    struct session_read *r = arg;
+    session_page_fn *fn = r->fn;
+    void *fn_arg = r->arg;
+    struct session_page page = { .exists = redis_reply_count(reply) >= HEAD };
+    struct session_part *parts;
+
+    r->call = NULL;
+    read_free(r);
+    if (e) {
+        fn(fn_arg, NULL, e);
+        return;
+    }
+    page.turns = redis_reply_int(redis_reply_at(reply, 0));
+    page.created_at = redis_reply_int(redis_reply_at(reply, 1));
+    page.updated_at = redis_reply_int(redis_reply_at(reply, 2));
+    page.count = page.exists ? redis_reply_count(reply) - HEAD : 0;
+    parts = calloc(page.count + 1, sizeof *parts);
+    if (!parts) {
+        struct err oom = ERR_NONE;
+
+        err_set(&oom, ERR_INTERNAL, "reading a dialog: out of memory");
+        fn(fn_arg, NULL, &oom);
+        return;
+    }
+    for (size_t i = 0; i < page.count; i++) {
+        struct redis_arg entry = redis_reply_text(redis_reply_at(reply, i + HEAD));
+
+        parts[i] = (struct session_part){ entry.s, entry.len };
+    }
+    page.entries = parts;
+    fn(fn_arg, &page, NULL);
+    free(parts);
+}
+
+struct session_read *session_read(struct sessions *s, const char *tenant, const char *id,
+                                  size_t id_len, int64_t first, int64_t count, session_page_fn *fn,
+                                  void *arg)
+{
+    struct key hash = key_session(tenant, id, id_len, "");
+    struct key msgs = key_session(tenant, id, id_len, "msgs");
+    struct redis_arg keys[] = { key_arg(&hash), key_arg(&msgs) };
+    char from[24], many[24], bytes[24];
+    struct session_read *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    snprintf(from, sizeof from, "%" PRId64, first);
+    snprintf(many, sizeof many, "%" PRId64, count);
+    snprintf(bytes, sizeof bytes, "%d", SESSION_PAGE_BYTES);
+    r->sessions = s;
+    r->fn = fn;
+    r->arg = arg;
+    r->next = s->reads;
+    if (r->next)
+        r->next->prev = r;
+    s->reads = r;
+    r->call = redis_eval(s->redis, 0, &lua_turn_page, keys, 2,
+                         (struct redis_arg[]){ redis_str(from), redis_str(many), redis_str(bytes) },
+                         3, on_page, r);
+    if (!r->call) {
+        read_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void session_read_cancel(struct session_read *r)
+{
+    if (r)
+        read_free(r);
+}
