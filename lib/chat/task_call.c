@@ -1,0 +1,61 @@
+#include "lib/chat/task_call.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void task_args_key(struct task_args *a, const struct key *k)
+{
+    a->key[a->keys++] = key_arg(k);
+}
+
+void task_args_name(struct task_args *a, const char *key)
+{
+    a->key[a->keys++] = redis_str(key);
+}
+
+void task_args_text(struct task_args *a, const char *s)
+{
+    a->argv[a->args++] = redis_str(s);
+}
+
+void task_args_number(struct task_args *a, int64_t n)
+{
+    char *digits = a->digits[a->args];
+
+    snprintf(digits, sizeof a->digits[0], "%" PRId64, n);
+    task_args_text(a, digits);
+}
+
+struct task_call *task_call_send(struct redis *r, const struct redis_script *script,
+                                 const struct task_args *a, const struct task_call *call,
+                                 redis_fn *on_reply)
+{
+    struct task_call *c = malloc(sizeof *c);
+
+    if (!c)
+        return NULL;
+    *c = *call;
+    c->redis = redis_eval(r, 0, script, a->key, a->keys, a->argv, a->args, on_reply, c);
+    if (!c->redis) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void task_call_cancel(struct task_call *c)
+{
+    if (!c)
+        return;
+    redis_call_cancel(c->redis);
+    free(c);
+}
+
+bool task_reply_says(const struct redisReply *reply, const char *word)
+{
+    struct redis_arg first = redis_reply_text(redis_reply_at(reply, 0));
+
+    return first.len == strlen(word) && memcmp(first.s, word, first.len) == 0;
+}
