@@ -19,7 +19,7 @@ struct conns {
     size_t             max_unsent;  /* bytes that may wait for a slow reader */
     struct conn       *first;
     size_t             count;
-    struct conn       *routed;      /* with its handler for the first time; NULL if it ended there */
+    struct conn       *routed;      /* with its handler just now; NULL if it ended there */
     void             (*on_fewer)(void *arg);    /* one has ended; must not free the set */
     void              *arg;
 };

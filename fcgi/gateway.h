@@ -1,7 +1,7 @@
 #ifndef CONFAB_GATEWAY_H
 #define CONFAB_GATEWAY_H
-/* FastCGI <-> struct request: accepts connections, has their requests read (intake.h) and hands them
- * to the routes. What goes out is written by conn.h.
+/* FastCGI <-> struct request: accepts connections, has their requests read (intake.h) and hands
+ * them to the routes. What goes out is written by conn.h.
  *
  * Connections are accepted as fast as they come, so that the listen backlog never fills, and
  * started a few at a time per turn of the loop. Beyond server.max_requests a request is

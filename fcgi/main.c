@@ -137,7 +137,7 @@ int main(int argc, char **argv)
     log_init("confab-fcgi", LOG_LEVEL_INFO);
     if (!listens(FCGI_LISTENSOCK_FILENO)) {
         fputs("confab-fcgi: descriptor 0 is not a listening socket. Start it with:\n"
-              "  spawn-fcgi -n -s /run/confab/fcgi.sock -b 4096 -- multiwatch -f 2 -- confab-fcgi\n",
+              "  spawn-fcgi -n -s /tmp/confab.sock -b 4096 -- multiwatch -f 2 -- confab-fcgi\n",
               stderr);
         return EXIT_USAGE;
     }

@@ -58,7 +58,9 @@ static void print_value(const struct conf_row *row, const struct settings *s)
     switch (row->type) {
     case CONF_TEXT:   puts(*(char *const *)at); break;
     case CONF_SECRET: puts(**(char *const *)at ? "(set)" : ""); break;
-    case CONF_INT: case CONF_TIME: case CONF_SIZE: printf("%" PRId64 "\n", *(const int64_t *)at); break;
+    case CONF_INT: case CONF_TIME: case CONF_SIZE:
+        printf("%" PRId64 "\n", *(const int64_t *)at);
+        break;
     case CONF_NUMBER: printf("%g\n", *(const double *)at); break;
     case CONF_BOOL:   puts(*(const bool *)at ? "on" : "off"); break;
     case CONF_CHOICE: {

@@ -48,15 +48,12 @@ static void on_redis(void *arg, bool up)
 {
     struct upkeep *u = arg;
 
-    if (up) {
-        log_info(NULL, "redis state=up");
-        /* It may be another one, or the same with other settings: nothing is known yet. */
-        u->app->durable = false;
-        u->app->durability_problem[0] = '\0';
-        ask(u);
-    } else {
-        log_warn(NULL, "redis state=away");
-    }
+    if (!up)
+        return;
+    /* It may be another one, or the same with other settings: nothing is known yet. */
+    u->app->durable = false;
+    u->app->durability_problem[0] = '\0';
+    ask(u);
 }
 
 static void on_beat(void *arg)

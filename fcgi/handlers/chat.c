@@ -78,10 +78,9 @@ static void chat_enter(struct chat *c, enum chat_state next)
         states[next].run(c);
 }
 
-static void chat_fail(struct chat *c, const struct err *e, const char *doing)
+static void chat_fail(struct chat *c, const struct err *e)
 {
     c->err = *e;
-    err_wrap(&c->err, "%s", doing);
     chat_enter(c, CHAT_DONE);
 }
 
@@ -159,7 +158,7 @@ static void on_begun(void *arg, const struct session_begun *begun, const struct 
 
     if (e) {
         c->turn = NULL;
-        chat_fail(c, e, "beginning the turn");
+        chat_fail(c, e);
         return;
     }
     c->reply.turn = begun->number;
@@ -177,7 +176,7 @@ static void replay(struct chat *c, const struct session_begun *begun)
     struct turn t;
 
     if (turn_decode(begun->replay, begun->replay_len, &t, &holder, &e) != ERR_OK) {
-        chat_fail(c, &e, "reading the stored answer");
+        chat_fail(c, &e);
         return;
     }
     if (c->in.stream && t.bot_len > 0)
@@ -248,7 +247,7 @@ static void on_answered(void *arg, const struct model_answer *answer, const stru
     c->call = NULL;
     c->upstream_us += clock_us() - c->asked_us;
     if (e) {
-        chat_fail(c, e, "asking the model");
+        chat_fail(c, e);
         return;
     }
     snprintf(c->finish_reason, sizeof(c->finish_reason), "%s", answer->finish_reason);
@@ -280,7 +279,7 @@ static void on_saved(void *arg, const struct err *e)
 
     c->turn = NULL;
     if (e)
-        chat_fail(c, e, "saving the turn");
+        chat_fail(c, e);
     else
         chat_enter(c, CHAT_DONE);
 }

@@ -7,14 +7,6 @@
 
 enum { RECORD_MAX = 16384, TASK_ID_SEGMENT = 3 };
 
-static void fail(struct request *r, const struct err *e)
-{
-    struct err wrapped = *e;
-
-    err_wrap(&wrapped, "looking the task up");
-    response_error(r, &wrapped);
-}
-
 static void find(struct request *r, task_found_fn *on_found)
 {
     const struct segment *id = &r->segments[TASK_ID_SEGMENT];
@@ -34,7 +26,7 @@ static void on_status(void *arg, const struct task *t, const struct err *e)
     struct buf body;
 
     if (e) {
-        fail(r, e);
+        response_error(r, e);
         return;
     }
     buf_init(&body, 64);
@@ -54,7 +46,7 @@ static void on_record(void *arg, const struct task *t, const struct err *e)
     struct buf body;
 
     if (e) {
-        fail(r, e);
+        response_error(r, e);
         return;
     }
     buf_init(&body, RECORD_MAX);

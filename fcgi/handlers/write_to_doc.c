@@ -13,14 +13,11 @@
 static void on_accepted(void *arg, const char *id, const struct err *e)
 {
     struct request *r = arg;
-    struct err wrapped;
     char location[32 + KEYS_TASK_MAX];
     struct buf body;
 
     if (e) {
-        wrapped = *e;
-        err_wrap(&wrapped, "accepting the task");
-        response_error(r, &wrapped);
+        response_error(r, e);
         return;
     }
     snprintf(location, sizeof(location), "/api/v1/status/%s", id);
