@@ -45,7 +45,7 @@ int64_t clock_wall_ms(void)
 char *clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
 {
     int64_t ms = ((wall_ms % 1000) + 1000) % 1000;
-    time_t seconds = (time_t)((wall_ms - ms) / 1000);
+    time_t seconds = (time_t)(wall_ms / 1000 - (wall_ms % 1000 < 0)); /* rounded down */
     struct tm tm;
     size_t n;
 
