@@ -119,6 +119,8 @@ START_TEST(settings_that_contradict_each_other_stop_the_start)
 {
     static const struct { const char *a, *b, *c, *named; } table[] = {
         { "MODEL_IDLE_TIMEOUT=10m", NULL, NULL, "MODEL_TURN_TIMEOUT" },
+        { "MODEL_FIRST_TOKEN_TIMEOUT=10m", NULL, NULL, "MODEL_TURN_TIMEOUT" },
+        { "MODEL_CONNECT_TIMEOUT=10m", NULL, NULL, "MODEL_TURN_TIMEOUT" },
         { "MODEL_TURN_TIMEOUT=30s", NULL, NULL, "MODEL_TURN_TIMEOUT" },
         { "SESSION_LEASE=1s", NULL, NULL, "SESSION_LEASE" },
         { "SAVE_TIMEOUT=200ms", NULL, NULL, "SAVE_TIMEOUT" },
@@ -191,7 +193,7 @@ int main(void)
     tcase_add_test(tc, choices_are_in_the_order_of_their_enums);
     tcase_add_test(tc, the_demo_answers_only_as_a_fallback_and_only_without_key_and_url);
     tcase_add_test(tc, one_google_setting_asks_for_google_and_for_the_missing_one);
-    tcase_add_loop_test(tc, settings_that_contradict_each_other_stop_the_start, 0, 15);
+    tcase_add_loop_test(tc, settings_that_contradict_each_other_stop_the_start, 0, 17);
     tcase_add_test(tc, settings_that_agree_are_taken);
     tcase_add_test(tc, the_number_of_requests_follows_from_the_open_files_unless_given);
     tcase_add_test(tc, the_file_named_by_confab_config_is_read);

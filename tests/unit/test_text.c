@@ -56,6 +56,16 @@ START_TEST(only_utf8_is_utf8)
 }
 END_TEST
 
+START_TEST(no_byte_behind_the_length_counts)
+{
+    ck_assert_uint_eq(text_utf8_prefix("\xF0\x9F\x90\xA6", 3), 0);
+    ck_assert_uint_eq(text_utf8_prefix("\xC3\xA9", 1), 0);
+    ck_assert(!text_has_control("a\n", 1));
+    ck_assert(!text_has_control("\xC2\x80", 1));
+    ck_assert(!text_percent_decode("%41", 2, &out));
+}
+END_TEST
+
 START_TEST(control_characters_are_found_and_nothing_else)
 {
     static const struct { const char *s; bool has; } table[] = {
@@ -207,6 +217,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, only_utf8_is_utf8, 0, UTF8_COUNT);
+    tcase_add_test(tc, no_byte_behind_the_length_counts);
     tcase_add_test(tc, control_characters_are_found_and_nothing_else);
     tcase_add_test(tc, percent_signs_are_undone_and_a_plus_stays);
     tcase_add_loop_test(tc, a_broken_percent_sign_is_refused, 0, 8);
