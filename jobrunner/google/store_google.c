@@ -1,0 +1,412 @@
+/* Documents as Google Docs: the store that never shows one twice.
+ *
+ *   SETUP -> CREATE -> FILL -> PUBLISH -> done
+ *      \-------------^   the id is known from an earlier attempt
+ *
+ * Google refuses ids that we choose, so a document that is made may be made without our learning of
+ * it. Therefore it is made EMPTY, in the staging folder, out of sight; its id is recorded (with
+ * FILL's checkpoint) before anything is written into it; and FILL and PUBLISH go by that id, so
+ * they can be repeated for ever. A crash inside CREATE leaves an empty document in
+ * staging, which carries the installation and the task.
+ *
+ * A recorded document that is gone (404) is made anew, once in an attempt. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobrunner/google/call.h"
+#include "jobrunner/google/google_error.h"
+#include "jobrunner/google/staging.h"
+#include "jobrunner/google/upload.h"
+#include "jobrunner/store.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+
+enum { ID_SIZE = 128, REQUEST_MAX = 8192, MAX_IDLE = 16, CONNECT_TIMEOUT = 10000 };
+
+struct google_store {
+    struct store           store;       /* first */
+    const struct settings *settings;
+    struct google          google;
+    struct http           *http;
+    struct tokens         *tokens;
+    struct staging        *staging;
+    char                  *root;
+};
+
+enum google_state { SETUP, CREATE, FILL, PUBLISH };
+
+struct google_op {
+    struct store_op         op;         /* first */
+    enum google_state       state;
+    struct google_store    *store;
+    const struct store_job *job;
+    struct store_handlers   on;
+    void                   *arg;
+    struct timer            begin;
+    struct staging_wait    *waiting;    /* in SETUP, after its checkpoint */
+    struct google_call     *call;       /* in CREATE, PUBLISH */
+    struct google_upload   *upload;     /* in FILL */
+    char document[ID_SIZE], unrecorded[ID_SIZE];
+    char staging[ID_SIZE], installation[STAGING_INSTALLATION_SIZE];
+    char parent[ID_SIZE];               /* where the document lies now, as FILL learned */
+    bool made_anew, staging_made_anew;  /* once each in an attempt */
+};
+
+static void setup(struct google_op *op);
+static void on_setup(void *arg, const char *folder, const char *installation,
+                     enum store_verdict verdict, const struct err *e);
+static void create(struct google_op *op);
+static void on_created(void *arg, const struct google_result *r);
+static void fill(struct google_op *op);
+static void on_filled(void *arg, const struct google_result *r);
+static void publish(struct google_op *op);
+static void on_published(void *arg, const struct google_result *r);
+
+/* In the order in which they run. */
+static const struct { const char *doing; void (*run)(struct google_op *op); } states[] = {
+    [SETUP]   = { "looking for the staging folder", setup },
+    [CREATE]  = { "making an empty document", create },
+    [FILL]    = { "writing the document", fill },
+    [PUBLISH] = { "moving the document to the dialogs folder", publish },
+};
+
+/* The only place that changes the state. op may be gone when it returns. */
+static void op_enter(struct google_op *op, enum google_state next)
+{
+    op->state = next;
+    states[next].run(op);
+}
+
+/* --- ends --- */
+
+static void op_free(struct google_op *op)
+{
+    timer_stop(&op->begin);
+    staging_cancel(op->waiting);
+    google_call_cancel(op->call);
+    google_upload_cancel(op->upload);
+    free(op);
+}
+
+static void op_done(struct google_op *op, enum store_verdict verdict, const struct err *e)
+{
+    struct store_handlers on = op->on;
+    void *arg = op->arg;
+    char document[ID_SIZE];
+
+    memcpy(document, op->document, sizeof(document));
+    op_free(op);
+    on.on_done(arg, verdict, document, e);
+}
+
+static void op_fail(struct google_op *op, enum store_verdict verdict, const struct err *e)
+{
+    struct err mine = *e;
+
+    err_wrap(&mine, "%s", states[op->state].doing);
+    op_done(op, verdict, &mine);
+}
+
+static void op_say(struct google_op *op, enum store_verdict verdict, const char *why)
+{
+    struct err e = ERR_NONE;
+
+    err_set(&e, verdict == STORE_TRY_AGAIN ? ERR_INTERNAL : ERR_UPSTREAM_REFUSED, "%s", why);
+    op_fail(op, verdict, &e);
+}
+
+/* --- checkpoints --- */
+
+/* op may be gone after it, so this is the last thing its caller does. */
+static void checkpoint(struct google_op *op, int64_t ms)
+{
+    op->on.on_checkpoint(op->arg, op->unrecorded[0] ? op->unrecorded : NULL, ms);
+}
+
+static void on_ready(void *arg, int64_t ms)
+{
+    checkpoint(arg, ms);
+}
+
+static void google_proceed(struct store_op *o)
+{
+    struct google_op *op = (struct google_op *)o;
+
+    op->unrecorded[0] = '\0';
+    if (op->upload)
+        google_upload_proceed(op->upload);
+    else if (op->call)
+        google_call_proceed(op->call);
+    else if (!(op->waiting = staging_get(op->store->staging, on_setup, op)))
+        timer_set(&op->begin, 1000);    /* no memory: ask once more */
+}
+
+/* NULL when memory is out. */
+static struct google_call *ask(struct google_op *op, struct drive_request *q,
+                               void (*on_done)(void *arg, const struct google_result *r))
+{
+    const struct google_handlers on = { .on_ready = on_ready, .on_done = on_done };
+    const struct google *g = &op->store->google;
+
+    return google_call(g, q, g->timeout, &on, op);
+}
+
+static int status_of(const struct google_result *r)
+{
+    return r->reply ? r->reply->status : 0;
+}
+
+/* --- SETUP --- */
+
+static void on_begin(void *arg)
+{
+    struct google_op *op = arg;
+
+    op_enter(op, op->state);
+}
+
+/* The staging folder is everybody's: looking for it changes nothing of this task. */
+static void setup(struct google_op *op)
+{
+    checkpoint(op, op->store->google.timeout);
+}
+
+static void on_setup(void *arg, const char *folder, const char *installation,
+                     enum store_verdict verdict, const struct err *e)
+{
+    struct google_op *op = arg;
+
+    op->waiting = NULL;
+    if (verdict != STORE_OK) {
+        op_fail(op, verdict, e);
+        return;
+    }
+    snprintf(op->staging, sizeof(op->staging), "%s", folder);
+    snprintf(op->installation, sizeof(op->installation), "%s", installation);
+    op_enter(op, op->document[0] ? FILL : CREATE);
+}
+
+/* --- CREATE --- */
+
+static void create(struct google_op *op)
+{
+    struct drive_owner owner = { op->installation, op->job->task_id };
+    struct drive_request q;
+    char name[128];
+
+    snprintf(name, sizeof(name), "confab %s", op->job->task_id);
+    drive_request_init(&q, REQUEST_MAX);
+    drive_create_document(&q, op->store->root, name, op->staging, &owner);
+    op->call = ask(op, &q, on_created);
+    if (!op->call)
+        op_say(op, STORE_TRY_AGAIN, "out of memory");
+}
+
+static void no_staging_folder(struct google_op *op)
+{
+    if (op->store->settings->google.staging_folder_id[0]) {
+        op_say(op, STORE_MISCONFIGURED, "Google Drive does not find the folder of "
+               "google.staging_folder_id, or the account may not write there");
+    } else if (op->staging_made_anew) {
+        op_say(op, STORE_MISCONFIGURED, "Google Drive does not find the staging folder, though it "
+               "was just there: set google.staging_folder_id to a folder on the drive of the "
+               "dialogs folder");
+    } else {
+        op->staging_made_anew = true;
+        staging_lost(op->store->staging, op->staging);
+        op_enter(op, SETUP);
+    }
+}
+
+static void on_created(void *arg, const struct google_result *r)
+{
+    struct google_op *op = arg;
+    const char *id = json_str(r->json, "id");
+
+    op->call = NULL;
+    if (status_of(r) == 404)
+        no_staging_folder(op);
+    else if (r->verdict != STORE_OK)
+        op_fail(op, r->verdict, r->err);
+    else if (!id || !*id || strlen(id) >= sizeof(op->document))
+        op_say(op, STORE_TRY_AGAIN, "Google Drive's answer has no id");
+    else {
+        strcpy(op->document, id);
+        strcpy(op->unrecorded, id);
+        op_enter(op, FILL);
+    }
+}
+
+/* --- FILL --- */
+
+static void fill(struct google_op *op)
+{
+    const struct google_handlers on = { .on_ready = on_ready, .on_done = on_filled };
+
+    op->upload = google_upload(&op->store->google, op->document, op->job->html, op->job->html_len,
+                               &on, op);
+    if (!op->upload)
+        op_say(op, STORE_TRY_AGAIN, "out of memory");
+}
+
+/* The recorded document is gone: someone deleted it for good. */
+static void no_document(struct google_op *op)
+{
+    if (op->made_anew) {
+        op_say(op, STORE_TRY_AGAIN, "Google Drive does not find the document it has just made");
+        return;
+    }
+    op->made_anew = true;
+    op->document[0] = op->unrecorded[0] = '\0';
+    op_enter(op, CREATE);
+}
+
+static void on_filled(void *arg, const struct google_result *r)
+{
+    struct google_op *op = arg;
+    const char *parent = json_string_value(json_array_get(json_object_get(r->json, "parents"), 0));
+
+    op->upload = NULL;
+    if (status_of(r) == 404)
+        no_document(op);
+    else if (r->verdict != STORE_OK)
+        op_fail(op, r->verdict, r->err);
+    else {
+        /* Not told where it lies, we take it to be where it was made. */
+        snprintf(op->parent, sizeof(op->parent), "%s", parent ? parent : op->staging);
+        op_enter(op, PUBLISH);
+    }
+}
+
+/* --- PUBLISH --- */
+
+static void publish(struct google_op *op)
+{
+    const char *dialogs = op->store->settings->google.folder_id;
+    bool there = strcmp(op->parent, dialogs) == 0;
+    struct drive_request q;
+
+    drive_request_init(&q, REQUEST_MAX);
+    drive_publish(&q, op->store->root, op->document, op->job->name, there ? "" : dialogs,
+                  there ? "" : op->parent);
+    op->call = ask(op, &q, on_published);
+    if (!op->call)
+        op_say(op, STORE_TRY_AGAIN, "out of memory");
+}
+
+static void on_published(void *arg, const struct google_result *r)
+{
+    struct google_op *op = arg;
+
+    op->call = NULL;
+    if (r->verdict == STORE_OK)
+        op_done(op, STORE_OK, NULL);
+    else if (status_of(r) == 404 && google_error_names(r->reply, op->document))
+        no_document(op);
+    else
+        op_fail(op, r->verdict, r->err);
+}
+
+/* --- the store --- */
+
+static bool google_chosen(const struct settings *s)
+{
+    return settings_use_google(s);
+}
+
+static struct store_op *google_write(struct store *s, const struct store_job *job,
+                                     const struct store_handlers *on, void *arg)
+{
+    struct google_store *store = (struct google_store *)s;
+    struct google_op *op = calloc(1, sizeof(*op));
+
+    if (!op)
+        return NULL;
+    op->op.kind = &store_google;
+    op->state = SETUP;
+    op->store = store;
+    op->job = job;
+    op->on = *on;
+    op->arg = arg;
+    if (strlen(job->document) < sizeof(op->document))
+        strcpy(op->document, job->document);
+    timer_init(&op->begin, store->google.loop, on_begin, op);
+    timer_set(&op->begin, 0);
+    return &op->op;
+}
+
+static void google_cancel(struct store_op *o)
+{
+    op_free((struct google_op *)o);
+}
+
+static void google_close(struct store *s)
+{
+    struct google_store *store = (struct google_store *)s;
+
+    staging_free(store->staging);
+    tokens_free(store->tokens);
+    http_free(store->http);
+    free(store->root);
+    free(store);
+}
+
+static char *root_of(const char *url)
+{
+    size_t len = strlen(url);
+
+    while (len && url[len - 1] == '/')
+        len--;
+    return strndup(url, len);
+}
+
+static enum err_code google_open(const struct store_deps *d, struct store **out, struct err *e)
+{
+    const struct settings *settings = d->settings;
+    const struct http_options http = {
+        .connect_timeout = CONNECT_TIMEOUT, .max_idle = MAX_IDLE, .user_agent = "confab",
+    };
+    struct tokens_options tokens = {
+        .loop = d->loop, .scope = settings->google.scope, .subject = settings->google.subject,
+        .timeout = settings->google.timeout,
+    };
+    struct google_store *store;
+
+    if (credentials_read(settings->google.credentials, &tokens.credentials, e))
+        return err_wrap(e, "google.credentials (GOOGLE_APPLICATION_CREDENTIALS)");
+    if (!(store = calloc(1, sizeof(*store)))) {
+        credentials_close(&tokens.credentials);
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    }
+    store->store.kind = &store_google;
+    store->settings = settings;
+    store->root = root_of(settings->google.api_root);
+    store->http = tokens.http = http_new(d->loop, &http);
+    if (store->http)
+        store->tokens = tokens_new(&tokens);
+    else
+        credentials_close(&tokens.credentials);
+    store->google = (struct google){
+        .loop = d->loop, .http = store->http, .tokens = store->tokens, .root = store->root,
+        .timeout = settings->google.timeout, .upload_timeout = settings->google.upload_timeout,
+    };
+    store->staging = staging_new(&store->google, d->redis, settings);
+    if (!store->root || !store->tokens || !store->staging) {
+        google_close(&store->store);
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    }
+    *out = &store->store;
+    return ERR_OK;
+}
+
+const struct store_kind store_google = {
+    .name = "google",
+    .chosen = google_chosen,
+    .open = google_open,
+    .close = google_close,
+    .write = google_write,
+    .proceed = google_proceed,
+    .cancel = google_cancel,
+};
