@@ -55,8 +55,9 @@ const char *conf_set(const struct conf_row *row, void *settings, const char *val
 
 /* The table as text: names, defaults, help. */
 void conf_help(const struct conf_row *rows, size_t count, FILE *out);
-/* The same as rows for a man page (man macros), and as an INI file with every setting
- * commented out. */
+/* The same as rows for a man page (man macros), as a Markdown table, and as an INI file with
+ * every setting commented out. */
+void conf_markdown(const struct conf_row *rows, size_t count, FILE *out);
 void conf_man(const struct conf_row *rows, size_t count, FILE *out);
 void conf_example(const struct conf_row *rows, size_t count, FILE *out);
 /* One value, for scripts: `name` is "section.name"; times are milliseconds, sizes bytes.

@@ -77,6 +77,37 @@ void conf_man(const struct conf_row *rows, size_t count, FILE *out)
     }
 }
 
+/* A '|' would end the cell. */
+static void print_cell(const char *s, FILE *out)
+{
+    for (; *s; s++) {
+        if (*s == '|')
+            fputc('\\', out);
+        fputc(*s, out);
+    }
+}
+
+void conf_markdown(const struct conf_row *rows, size_t count, FILE *out)
+{
+    fputs("| in the environment | in the file | default | |\n| --- | --- | --- | --- |\n", out);
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_row *row = &rows[i];
+
+        fprintf(out, "| `%s`%s | `[%s] %s` | ", row->env, row->type == CONF_SECRET ? ", `_FILE`" : "",
+                row->section, row->name);
+        if (*dflt_of(row))
+            fprintf(out, "`%s`", dflt_of(row));
+        fputs(" | ", out);
+        print_cell(row->help, out);
+        if (row->type == CONF_CHOICE) {
+            fputs(" (", out);
+            print_cell(row->choices, out);
+            fputc(')', out);
+        }
+        fputs(" |\n", out);
+    }
+}
+
 void conf_example(const struct conf_row *rows, size_t count, FILE *out)
 {
     for (size_t i = 0; i < count; i++) {

@@ -304,18 +304,20 @@ static char *printed_by(void (*print)(const struct conf_row *, size_t, FILE *))
     return text;
 }
 
-START_TEST(every_row_is_in_the_help_the_manual_and_the_example)
+START_TEST(every_row_is_in_all_that_people_read)
 {
     char *help = printed_by(conf_help), *man = printed_by(conf_man),
-         *example = printed_by(conf_example);
+         *example = printed_by(conf_example), *table = printed_by(conf_markdown);
 
     for (size_t i = 0; i < ROWS; i++) {
         ck_assert_ptr_nonnull(strstr(help, rows[i].env));
         ck_assert_ptr_nonnull(strstr(help, rows[i].help));
         ck_assert_ptr_nonnull(strstr(man, rows[i].env));
         ck_assert_ptr_nonnull(strstr(example, rows[i].env));
+        ck_assert_ptr_nonnull(strstr(table, rows[i].env));
     }
     ck_assert_ptr_nonnull(strstr(help, "red|green|blue"));
+    ck_assert_ptr_nonnull(strstr(table, "red\\|green\\|blue"));
     /* The example changes nothing, and with its settings taken in, still nothing. */
     ck_assert(load(example, NULL, NULL));
     for (char *p = example; (p = strstr(p, "\n#")); p++)
@@ -325,6 +327,7 @@ START_TEST(every_row_is_in_the_help_the_manual_and_the_example)
     free(help);
     free(man);
     free(example);
+    free(table);
 }
 END_TEST
 
@@ -366,7 +369,7 @@ int main(void)
     tcase_add_test(tc, a_secret_is_the_first_line_of_its_file);
     tcase_add_test(tc, a_secret_file_that_gives_nothing_is_a_fault);
     tcase_add_test(tc, a_secret_is_never_printed);
-    tcase_add_test(tc, every_row_is_in_the_help_the_manual_and_the_example);
+    tcase_add_test(tc, every_row_is_in_all_that_people_read);
     tcase_add_loop_test(tc, scripts_can_ask_for_one_value, 0, 9);
     suite_add_tcase(suite, tc);
     return support_run(suite);
