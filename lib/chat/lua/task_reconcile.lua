@@ -34,11 +34,21 @@ local function was_delivered(entry)
     return ms < last_ms or (ms == last_ms and seq <= last_seq)
 end
 
--- Not in the stream, or there but in nobody's hands, where no runner ever looks again.
-local function is_lost(entry)
-    if #redis.call('XRANGE', stream, entry, entry) == 0 then return true end
+-- Handed out, and in nobody's hands now: no runner ever looks there again.
+local function is_stranded(entry)
     return delivered and was_delivered(entry)
         and #redis.call('XPENDING', stream, group, entry, entry, 1) == 0
+end
+
+-- Will a runner come across the task by itself? What is left of an entry that leads nowhere goes.
+local function is_known(id, entry)
+    if not entry then return redis.call('ZSCORE', due, id) end
+    local found = redis.call('XRANGE', stream, entry, entry)[1]
+    -- A stream that was lost and made anew can have given the same id to another task's entry.
+    if found and found[2][2] ~= id then return false end
+    if found and not is_stranded(entry) then return true end
+    hush(stream, group, entry)
+    return false
 end
 
 local page = redis.call('ZSCAN', open, cursor, 'COUNT', size)
@@ -51,8 +61,7 @@ for i = 1, #ids, 2 do
 
     if status ~= 'pending' and status ~= 'running' then
         redis.call('ZREM', open, id)
-    elseif entry and is_lost(entry) or not entry and not redis.call('ZSCORE', due, id) then
-        hush(stream, group, entry)
+    elseif not is_known(id, entry) then
         ring(stream, task, id)
         added = added + 1
     end
