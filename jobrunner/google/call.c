@@ -137,7 +137,8 @@ void google_call_proceed(struct google_call *c)
     if ((d->body.len || d->range[0]) && (q.body = malloc(d->body.len + 1)))
         memcpy(q.body, d->body.data, d->body.len + 1);
     if (q.body || !d->body.len)
-        c->exchange = exchange_send(c->google->http, &q, on_reply, c);
+        c->exchange = exchange_send(d->once ? c->google->http_once : c->google->http, &q,
+                                    on_reply, c);
     if (!c->exchange)
         timer_set(&c->give_up, 0);
 }

@@ -12,7 +12,8 @@
 
 struct google {                     /* what all calls share; borrowed by them */
     struct loop   *loop;
-    struct http   *http;
+    struct http   *http;            /* keeps connections; repeats by itself when one was closed */
+    struct http   *http_once;       /* a connection for each request, which so goes out once */
     struct tokens *tokens;
     const char    *root;            /* of the API, without a slash at its end */
     int64_t        timeout, upload_timeout;     /* ms */

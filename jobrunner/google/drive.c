@@ -29,6 +29,7 @@ static void begin(struct drive_request *q, const char *method, const char *root,
     q->method = method;
     q->content_type[0] = q->range[0] = '\0';
     q->upload_len = 0;
+    q->once = false;
     buf_clear(&q->url);
     buf_clear(&q->body);
     buf_addf(&q->url, "%s%s", root, path);
@@ -132,6 +133,7 @@ bool drive_create_document(struct drive_request *q, const char *root, const char
     parameter(q, "fields", "id");
     json_begin(q);
     json_text(q, "name", name);
+    q->once = true;
     json_text(q, "mimeType", DRIVE_DOCUMENT);
     json_parent(q, parent);
     json_owner(q, o);
@@ -191,6 +193,7 @@ bool drive_resumable_begin(struct drive_request *q, const char *root, const char
     json_text(q, "mimeType", DRIVE_DOCUMENT);
     buf_addc(&q->body, '}');
     q->upload_len = len;
+    q->once = true;
     return done(q);
 }
 
@@ -201,6 +204,7 @@ bool drive_resumable_put(struct drive_request *q, const char *location, const ch
     snprintf(q->content_type, sizeof(q->content_type), "text/html; charset=UTF-8");
     snprintf(q->range, sizeof(q->range), "bytes %zu-%zu/%zu", from, len - 1, len);
     buf_add(&q->body, html + from, len - from);
+    q->once = true;
     return done(q);
 }
 

@@ -17,6 +17,7 @@ struct drive_request {
     struct buf  body;
     char        range[80];          /* Content-Range of an upload, or "" */
     size_t      upload_len;         /* X-Upload-Content-Length of a resumable one, or 0 */
+    bool        once;               /* to send it twice is not the same as once */
 };
 
 /* max_body: what the body may grow to. root: without a slash at its end. */

@@ -106,8 +106,6 @@ static void settle(struct staging *s, enum store_verdict verdict)
     s->state = IDLE;
     s->ready = verdict == STORE_OK;
     s->verdict = verdict;
-    if (verdict != STORE_OK)
-        err_wrap(&s->err, "preparing the staging folder");
     LIST_FOREACH(w, &s->waits, others)
         timer_set(&w->answer, 0);
 }

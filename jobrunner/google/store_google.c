@@ -29,7 +29,7 @@ struct google_store {
     struct store           store;       /* first */
     const struct settings *settings;
     struct google          google;
-    struct http           *http;
+    struct http           *http, *http_once;
     struct tokens         *tokens;
     struct staging        *staging;
     char                  *root;
@@ -349,6 +349,7 @@ static void google_close(struct store *s)
     staging_free(store->staging);
     tokens_free(store->tokens);
     http_free(store->http);
+    http_free(store->http_once);
     free(store->root);
     free(store);
 }
@@ -365,7 +366,7 @@ static char *root_of(const char *url)
 static enum err_code google_open(const struct store_deps *d, struct store **out, struct err *e)
 {
     const struct settings *settings = d->settings;
-    const struct http_options http = {
+    struct http_options http = {
         .connect_timeout = CONNECT_TIMEOUT, .max_idle = MAX_IDLE, .user_agent = "confab",
     };
     struct tokens_options tokens = {
@@ -384,16 +385,19 @@ static enum err_code google_open(const struct store_deps *d, struct store **out,
     store->settings = settings;
     store->root = root_of(settings->google.api_root);
     store->http = tokens.http = http_new(d->loop, &http);
+    http.max_idle = 0;
+    store->http_once = http_new(d->loop, &http);
     if (store->http)
         store->tokens = tokens_new(&tokens);
     else
         credentials_close(&tokens.credentials);
     store->google = (struct google){
-        .loop = d->loop, .http = store->http, .tokens = store->tokens, .root = store->root,
+        .loop = d->loop, .http = store->http, .http_once = store->http_once,
+        .tokens = store->tokens, .root = store->root,
         .timeout = settings->google.timeout, .upload_timeout = settings->google.upload_timeout,
     };
     store->staging = staging_new(&store->google, d->redis, settings);
-    if (!store->root || !store->tokens || !store->staging) {
+    if (!store->root || !store->http_once || !store->tokens || !store->staging) {
         google_close(&store->store);
         return err_set(e, ERR_INTERNAL, "out of memory");
     }

@@ -6,7 +6,8 @@
 
 /*   WHOLE ------------------------------------> done
  *   BEGIN -> PUT ------------------------------> done
- *             ^- ASK <- (cut, 5xx, 308)                */
+ *     |       ^- ASK <- (cut, 5xx, 308)
+ *     '------------- <- (404: Google has forgotten the session) */
 enum upload_state { UPLOAD_WHOLE, UPLOAD_BEGIN, UPLOAD_PUT, UPLOAD_ASK };
 
 enum { REPEATS_MAX = 5, OVERHEAD = 4096, LOCATION_MAX = 4096 };
@@ -150,11 +151,28 @@ static void go_on(struct google_upload *u, const struct google_result *r)
         next(u, UPLOAD_PUT);
 }
 
+/* With PUT and ASK a 404 is the session's, not the document's. */
+static void begin_again(struct google_upload *u)
+{
+    if (u->repeats++ >= REPEATS_MAX) {
+        give_up(u, STORE_AWAY, ERR_UPSTREAM, "Google Drive forgets the upload again and again");
+        return;
+    }
+    free(u->location);
+    u->location = NULL;
+    u->arrived = 0;
+    next(u, UPLOAD_BEGIN);
+}
+
 static void on_reply(void *arg, const struct google_result *r)
 {
     struct google_upload *u = arg;
 
     u->call = NULL;
+    if (u->location && r->reply && r->reply->status == 404) {
+        begin_again(u);
+        return;
+    }
     if (u->state == UPLOAD_BEGIN && r->verdict == STORE_OK)
         begun(u, r);
     else if (u->state != UPLOAD_BEGIN && r->verdict == STORE_OK && r->reply->status == 308)
