@@ -28,8 +28,9 @@
 struct sessions;        /* this process's access to all sessions */
 struct session_turn;    /* a turn in the making; holds the lock once begun */
 
-/* redis: for commands. wake: a connection of its own for the wake-up channel, NULL for a
- * process that only reads. All are borrowed and outlive the result. NULL: out of memory. */
+/* redis: for commands. wake: a connection of its own for the wake-up channel, whose
+ * redis_on_state is taken; NULL for a process that only reads. All are borrowed and outlive
+ * the result. NULL: out of memory. */
 struct sessions *sessions_new(struct loop *l, struct redis *redis, struct redis *wake,
                               const struct settings *s);
 /* Ends what is under way without a callback and without a word to Redis: what it held is

@@ -43,6 +43,16 @@ static void on_wake(void *arg, const char *message, size_t len)
         session_turn_wake(t);
 }
 
+/* What was published while the subscription was away is lost: all who wait look for themselves. */
+static void on_wake_state(void *arg, bool up)
+{
+    struct sessions *s = arg;
+
+    for (size_t i = 0; up && i < SESSIONS_BUCKETS; i++)
+        for (struct session_turn *t = s->turns[i]; t; t = t->next)
+            session_turn_wake(t);
+}
+
 struct sessions *sessions_new(struct loop *l, struct redis *redis, struct redis *wake,
                               const struct settings *settings)
 {
@@ -61,6 +71,8 @@ struct sessions *sessions_new(struct loop *l, struct redis *redis, struct redis 
         free(s);
         return NULL;
     }
+    if (wake)
+        redis_on_state(wake, on_wake_state, s);
     return s;
 }
 
@@ -68,6 +80,8 @@ void sessions_free(struct sessions *s)
 {
     if (!s)
         return;
+    if (s->wake)
+        redis_on_state(s->wake, NULL, NULL);
     for (size_t i = 0; i < SESSIONS_BUCKETS; i++)
         while (s->turns[i])
             session_turn_free(s->turns[i]);

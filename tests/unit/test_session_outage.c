@@ -193,6 +193,19 @@ START_TEST(a_waiter_hears_when_redis_goes_away)
 }
 END_TEST
 
+/* Published while nobody listened: the lock is free, and the queue does not know. */
+START_TEST(a_wake_up_lost_with_the_subscription_is_made_good_by_the_next_one)
+{
+    struct user *first = holder_of(a), *second = user_begin(b, "s");
+
+    until_queue_has("s", 1);
+    free(support_redis_ask(redis_server, "HSET " HASH ":lock until 0"));
+    free(support_redis_ask(redis_server, "CLIENT KILL TYPE pubsub"));
+    user_until_begun_now(second);
+    user_drop(first);
+}
+END_TEST
+
 START_TEST(a_turn_that_runs_through_an_outage_keeps_its_lock)
 {
     struct user *first, *second;
@@ -247,6 +260,7 @@ int main(void)
     tcase_add_test(outage, a_grant_whose_answer_was_lost_is_given_back);
     tcase_add_test(outage, a_drop_while_redis_is_away_is_made_good_when_it_is_back);
     tcase_add_test(outage, a_waiter_hears_when_redis_goes_away);
+    tcase_add_test(outage, a_wake_up_lost_with_the_subscription_is_made_good_by_the_next_one);
     tcase_add_test(outage, a_turn_that_runs_through_an_outage_keeps_its_lock);
     tcase_add_test(outage, a_save_that_redis_refuses_is_not_tried_again);
     srunner_run_all(runner, CK_ENV);

@@ -181,6 +181,29 @@ START_TEST(the_key_of_a_failed_turn_is_free_for_another_request)
 }
 END_TEST
 
+static bool no_record_is_left(void *arg)
+{
+    char *keys = support_redis_ask(redis_server, "KEYS c1:{default}:idem:*");
+    bool none = *keys == '\0';
+
+    (void)arg;
+    free(keys);
+    return none;
+}
+
+START_TEST(the_key_of_a_dead_turn_is_free_after_its_lease)
+{
+    struct user *second;
+
+    settings.session.lease = 600;
+    user_until_begun_now(user_repeat(a, "s", "key", "body"));
+    child_kill(a);
+    support_until_true(loop, no_record_is_left, NULL);
+    second = user_repeat(b, "t", "key", "another body");
+    user_until_begun_now(second);
+}
+END_TEST
+
 START_TEST(when_the_first_died_one_repeat_asks_again_and_the_others_get_its_answer)
 {
     struct user *second, *third;
@@ -252,6 +275,7 @@ int main(void)
     tcase_add_test(repeat, the_same_key_of_another_tenant_is_another);
     tcase_add_test(repeat, a_failed_turn_is_not_kept_and_its_repeat_asks_again);
     tcase_add_test(repeat, the_key_of_a_failed_turn_is_free_for_another_request);
+    tcase_add_test(repeat, the_key_of_a_dead_turn_is_free_after_its_lease);
     tcase_add_loop_test(repeat,
                         when_the_first_died_one_repeat_asks_again_and_the_others_get_its_answer,
                         0, 2);
