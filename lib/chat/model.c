@@ -28,7 +28,7 @@ enum err_code model_new(struct loop *l, const struct settings *s, struct model *
     struct model *m;
 
     *out = NULL;
-    if (!demo && !s->model.base_url[0] && !s->model.api_key[0])
+    if (!demo && !settings_has_model(s))
         return err_set(e, ERR_INVALID, "neither OPENAI_API_KEY nor OPENAI_BASE_URL is given");
     m = calloc(1, sizeof(*m));
     if (!m)

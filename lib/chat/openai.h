@@ -13,8 +13,6 @@
 #include "lib/chat/model.h"
 #include "lib/io/sse.h"
 
-#define OPENAI_BASE_URL "https://api.openai.com/v1"
-
 /* base/chat/completions; a query in base (Azure's api-version) stays at the end. */
 bool openai_url(struct buf *out, const char *base);
 /* The request: always for a stream. The window's parts go out as they stand. */

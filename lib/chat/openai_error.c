@@ -29,17 +29,20 @@ static enum openai_body body_of(const char *type)
     return OPENAI_STREAM;
 }
 
-/* "1146", "1.5"; -1: something else. A year is as good as forever. */
+/* "1146", "1.5"; -1: something else. Rounded up; a year is as good as forever. */
 static int64_t delay_of_number(const char *value, double unit)
 {
-    char  *end;
-    double n = strtod(value, &end);
+    const double year = 365.0 * 86400 * 1000;
+    char   *end;
+    double  ms = strtod(value, &end) * unit;
+    int64_t whole;
 
     while (*end == ' ')
         end++;
-    if (end == value || *end || !isfinite(n) || n < 0)
+    if (end == value || *end || !isfinite(ms) || ms < 0)
         return -1;
-    return (int64_t)ceil(fmin(n * unit, 365.0 * 86400 * 1000));
+    whole = (int64_t)(ms < year ? ms : year);
+    return whole < ms && ms < year ? whole + 1 : whole;
 }
 
 /* The three forms of RFC 9110, 5.6.7; all of them are UTC. */
@@ -86,8 +89,6 @@ void openai_head_add(struct openai_head *h, const char *name, const char *value)
 
     if (strcmp(name, "content-type") == 0) {
         h->body = body_of(value);
-    } else if (strcmp(name, "content-encoding") == 0) {
-        h->compressed = value[0] && strcasecmp(value, "identity") != 0;
     } else if (strcmp(name, "retry-after-ms") == 0) {
         add_delay(h, delay_of_number(value, 1), true);
     } else if (strcmp(name, "retry-after") == 0) {
@@ -107,7 +108,7 @@ void openai_head_add(struct openai_head *h, const char *name, const char *value)
 /* One line each, masked; "" when not said. */
 struct fault {
     char code[64], type[64], message[200];
-    int  number;            /* code as a number, which is what vLLM and llama.cpp send */
+    int  status;            /* what vLLM and llama.cpp send as the code; 0 = none */
 };
 
 static void take(char *out, size_t size, const json_t *value, const char *secret)
@@ -158,7 +159,8 @@ static struct fault fault_of(const json_t *root, const char *secret)
     take_message(&f, json_object_get(from, "message"), secret);
     if (!f.message[0] && from == root)
         take_message(&f, json_is_string(error) ? error : json_object_get(root, "detail"), secret);
-    f.number = json_is_number(code) ? (int)fmin(fmax(json_number_value(code), 0), 999) : 0;
+    if (json_number_value(code) >= 400 && json_number_value(code) < 600)
+        f.status = (int)json_number_value(code);
     return f;
 }
 
@@ -295,10 +297,10 @@ enum err_code openai_error_record(const json_t *root, const char *secret, struct
     struct fault   f = fault_of(root, secret);
     struct meaning m;
 
-    /* There is no status any more, but some servers put it into the code. */
-    if (f.number < 400)
-        f.number = strcmp(f.type, "invalid_request_error") == 0 ? 400 : 500;
-    m = meaning_of(f.number, &f);
+    /* There is no status line any more, but some servers put the status into the code. */
+    if (!f.status)
+        f.status = strcmp(f.type, "invalid_request_error") == 0 ? 400 : 500;
+    m = meaning_of(f.status, &f);
     describe(e, m.code, "an error record in the answer", &f);
     return m.code;
 }

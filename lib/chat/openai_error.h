@@ -23,7 +23,6 @@ struct openai_head {
     enum openai_should_retry should_retry;
     int64_t delay;                          /* ms to wait before a repeat; -1 = not said */
     bool    delay_in_ms;                    /* said by retry-after-ms, which wins */
-    bool    compressed;
     char    request_id[64];                 /* printable ASCII; "" = none */
 };
 

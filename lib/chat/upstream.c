@@ -9,11 +9,6 @@
 
 enum { TEXT_MAX = 8192, MAX_IDLE = 64 };
 
-static const char *base_url(const struct settings *s)
-{
-    return s->model.base_url[0] ? s->model.base_url : OPENAI_BASE_URL;
-}
-
 /* What goes into a header line must not be able to end it. */
 static bool is_printable(const char *s)
 {
@@ -33,7 +28,7 @@ static bool is_temperature(const char *s)
 
 static enum err_code check(const struct settings *s, struct err *e)
 {
-    const char *base = base_url(s);
+    const char *base = s->model.base_url;
 
     if ((strncasecmp(base, "http://", 7) != 0 && strncasecmp(base, "https://", 8) != 0)
         || !is_printable(base))
@@ -54,7 +49,7 @@ static char *url(const struct settings *s)
     struct buf out;
 
     buf_init(&out, TEXT_MAX);
-    openai_url(&out, base_url(s));
+    openai_url(&out, s->model.base_url);
     return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
 }
 
@@ -72,7 +67,7 @@ static char *auth(const struct settings *s)
 /* Without the user and the query of the URL: both may hold a secret. */
 static char *description(const struct settings *s)
 {
-    const char *base = base_url(s);
+    const char *base = s->model.base_url;
     const char *host = strstr(base, "://") + 3;
     const char *at = memrchr(host, '@', strcspn(host, "/?#"));
     struct buf  out;

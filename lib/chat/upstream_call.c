@@ -55,6 +55,7 @@ struct upstream_call {
     size_t                text_len; /* bytes handed on */
     struct err           *cut;      /* in OVER: what ended the response, NULL = its end */
     bool                  heard;    /* an event has come: the first token's deadline is met */
+    int64_t               heard_at; /* when the last byte came */
     bool                  paused;
     bool                  talking;  /* within on_text, where we may be cancelled */
     bool                  cancelled;
@@ -121,7 +122,6 @@ static bool ask(struct upstream_call *c)
         .url = c->up->url,
         .headers = headers,
         .body_len = c->body_len,
-        .idle_timeout = settings(c)->model.idle_timeout,
         .total_timeout = c->deadline - clock_ms(),
     };
 
@@ -158,9 +158,14 @@ static void on_status(void *arg, int status)
         set_timer(c, FAULT_GRACE);
     } else if (c->head.body == OPENAI_OTHER) {
         fail(c, ERR_UPSTREAM, "an HTML page instead of an answer: is the base URL right?");
-    } else if (c->head.compressed) {
-        fail(c, ERR_UPSTREAM, "a compressed answer, which was not asked for");
     }
+}
+
+/* From now on the idle time counts. */
+static void first_heard(struct upstream_call *c)
+{
+    c->heard = true;
+    set_timer(c, settings(c)->model.idle_timeout);
 }
 
 /* The first byte of a 200's body. */
@@ -173,7 +178,7 @@ static bool begin_answer(struct upstream_call *c)
     if (c->head.body == OPENAI_JSON) {
         c->state = CALL_WHOLE;
         buf_init(&c->whole, max);
-        timer_stop(&c->timer);
+        first_heard(c);
         return true;
     }
     c->state = CALL_STREAM;
@@ -189,6 +194,7 @@ static bool on_body(void *arg, const char *bytes, size_t len)
     struct upstream_call *c = arg;
     struct err e = ERR_NONE;
 
+    c->heard_at = clock_ms();
     if (c->state == CALL_ASK && !begin_answer(c))
         return false;
     if (c->state != CALL_STREAM) {
@@ -227,7 +233,7 @@ static void on_over(void *arg, int status, const struct err *e)
         if (!e)
             err_set(&why, ERR_UPSTREAM, "an answer without a body");
         err_wrap(&why, "asking the model");
-        try_again(c, e != NULL, &why);
+        try_again(c, e && e->code != ERR_INTERNAL, &why);
         break;
     default:
         end_of_stream(c, e);
@@ -307,9 +313,8 @@ static bool read_event(struct upstream_call *c, const struct sse_event *event)
     }
     if (c->state == CALL_STREAM && openai_finished(&c->reader))
         set_timer(c, c->reader.done ? DONE_GRACE : FINISH_GRACE);
-    else if (!c->heard)
-        timer_stop(&c->timer);
-    c->heard = true;
+    else if (c->state == CALL_STREAM && !c->heard)
+        first_heard(c);
     return talk(c, text);
 }
 
@@ -438,17 +443,24 @@ static void on_timer(void *arg)
     }
 }
 
-/* No first token in time, or nothing more after the finish reason. */
+/* No first token in time, silence within the answer, or nothing more after its finish
+ * reason. Comments are life, but no token. While paused nobody could have heard a thing. */
 static void on_silence(struct upstream_call *c)
 {
+    int64_t limit = c->heard ? settings(c)->model.idle_timeout
+                             : settings(c)->model.first_token_timeout;
+    int64_t left = c->heard ? c->heard_at + limit - clock_ms() : 0;
+
     if (openai_finished(&c->reader)) {
         http_cancel(c->http);
         c->http = NULL;
         end_of_stream(c, NULL);
-    } else if (c->paused) {     /* nobody could have heard it */
-        set_timer(c, settings(c)->model.first_token_timeout);
+    } else if (c->paused) {
+        set_timer(c, limit);
+    } else if (left > 0) {
+        set_timer(c, left);
     } else {
-        fail(c, ERR_UPSTREAM_SLOW, "no first token in time");
+        fail(c, ERR_UPSTREAM_SLOW, c->heard ? "the answer fell silent" : "no first token in time");
     }
 }
 
@@ -520,5 +532,6 @@ void upstream_resume(struct upstream_call *c)
     if (!c->paused)
         return;
     c->paused = false;
+    c->heard_at = clock_ms();
     timer_set(&c->resumed, 0);
 }

@@ -77,7 +77,8 @@ static char *answer_to(const char *user, size_t turns)
 static const char *const users[] = {
     "Hi", "two\nlines \x01 and a bell", LONG_QUESTION,
     "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D \xF0\x9F\x98\x80",
-    "a_very_long_word_without_a_single_blank_\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80_in_it",
+    "a_very_long_word_without_a_single_blank_"
+    "\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80_in_it",
 };
 
 START_TEST(every_answer_says_that_it_is_the_demo_and_how_to_get_a_real_model)

@@ -42,7 +42,8 @@ static const struct { const char *base, *url; } urls[] = {
     { "http://localhost:8080/v1//", "http://localhost:8080/v1/chat/completions" },
     { "http://[::1]:8080", "http://[::1]:8080/chat/completions" },
     { "https://me.openai.azure.com/openai/deployments/mini?api-version=2024-10-21",
-      "https://me.openai.azure.com/openai/deployments/mini/chat/completions?api-version=2024-10-21" },
+      "https://me.openai.azure.com/openai/deployments/mini/chat/completions"
+      "?api-version=2024-10-21" },
     { "https://h/v1/?a=b/", "https://h/v1/chat/completions?a=b/" },
     { "https://h/v1#f", "https://h/v1/chat/completions" },
     { "https://h/v1?a=b#f", "https://h/v1/chat/completions?a=b" },
@@ -105,7 +106,8 @@ END_TEST
 
 START_TEST(any_user_text_survives_the_request)
 {
-    const char *user = "\"quoted\" \\ \n\t\x01\x1f\x7f \xF0\x9F\x98\x80 \xD7\xA9 \xE2\x80\xA8 </script>";
+    const char *user = "\"quoted\" \\ \n\t\x01\x1f\x7f \xF0\x9F\x98\x80 \xD7\xA9 \xE2\x80\xA8 "
+        "</script>";
     const char *body = body_of("s", NULL, 0, user);
     json_t     *root = json_loads(body, JSON_REJECT_DUPLICATES, NULL);
     json_t     *last = json_array_get(json_object_get(root, "messages"), 1);
@@ -150,9 +152,12 @@ static const struct { const char *data, *text; } pieces[] = {
     { DELTA("{}"), "" },
     { DELTA("null"), "" },
     { DELTA("{\"content\":null,\"refusal\":\"I'm sorry\"}"), "I'm sorry" },
-    { DELTA("{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}"), "ab" },
-    { DELTA("{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"a\"}]}]}"), "" },
-    { DELTA("{\"content\":[{\"type\":\"refusal\",\"refusal\":\"no\"},{\"text\":\"b\"},7,null]}"), "nob" },
+    { DELTA("{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}"
+      "]}"), "ab" },
+    { DELTA("{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":"
+      "\"a\"}]}]}"), "" },
+    { DELTA("{\"content\":[{\"type\":\"refusal\",\"refusal\":\"no\"},{\"text\":\"b\"},7,null]}"),
+      "nob" },
     { DELTA("{\"content\":[]}"), "" },
     { DELTA("{\"content\":7}"), "" },
     { DELTA("{\"reasoning_content\":\"hm\",\"reasoning\":\"hm\",\"tool_calls\":[]}"), "" },
@@ -162,8 +167,10 @@ static const struct { const char *data, *text; } pieces[] = {
     { DELTA("{\"content\":\"old\",\"content\":\"new\"}"), "new" },
     { "{\"choices\":[]}", "" },
     { "{\"id\":\"\",\"model\":\"\",\"choices\":[],\"prompt_filter_results\":[{}]}", "" },
-    { "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}},{\"index\":0,\"delta\":{\"content\":\"yes\"}}]}", "yes" },
-    { "{\"choices\":[{\"index\":2,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"stop\"}]}", "" },
+    { "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}},{\"index\":0,\"delta\":"
+      "{\"content\":\"yes\"}}]}", "yes" },
+    { "{\"choices\":[{\"index\":2,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"stop\"}"
+      "]}", "" },
     { "{\"choices\":[{\"delta\":{\"content\":\"no index\"}}]}", "no index" },
     { "{\"choices\":[null,{\"index\":0,\"delta\":{\"content\":\"a\"}}]}", "a" },
     { "{\"choices\":null,\"usage\":null}", "" },
@@ -173,8 +180,10 @@ static const struct { const char *data, *text; } pieces[] = {
     { "{\"error\":\"\",\"choices\":[]}", "" },
     { "{\"error\":false,\"choices\":[]}", "" },
     { "{\"error\":0,\"choices\":[]}", "" },
-    { "{\"seed\":13842219832476485000,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}", "a" },
-    { "{\"obfuscation\":\"xyz\",\"service_tier\":\"default\",\"moderation\":{},\"timings\":{\"a\":1.5e-9}}", "" },
+    { "{\"seed\":13842219832476485000,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}"
+      "]}", "a" },
+    { "{\"obfuscation\":\"xyz\",\"service_tier\":\"default\",\"moderation\":{},\"timings\":"
+      "{\"a\":1.5e-9}}", "" },
 };
 
 START_TEST(a_chunk_gives_the_text_of_its_first_choice)
@@ -198,7 +207,8 @@ static const struct { const char *name, *data; enum err_code code; } faults[] = 
     { "", "{\"error\":{\"code\":503,\"type\":\"X\"}}", ERR_UPSTREAM_BUSY },
     { "", "{\"error\":{\"code\":400,\"type\":\"BadRequestError\"}}", ERR_UPSTREAM_REFUSED },
     { "", "{\"object\":\"error\",\"message\":\"x\",\"code\":500}", ERR_UPSTREAM },
-    { "", "{\"error\":{\"message\":\"x\"},\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}", ERR_UPSTREAM },
+    { "", "{\"error\":{\"message\":\"x\"},\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+      "\"a\"},\"finish_reason\":\"stop\"}]}", ERR_UPSTREAM },
     { "error", "{\"message\":\"x\"}", ERR_UPSTREAM },
     { "error", "{\"error\":{\"code\":\"slow_down\"}}", ERR_UPSTREAM_BUSY },
     { "error", "plain words", ERR_UPSTREAM },
@@ -235,7 +245,8 @@ START_TEST(only_a_finish_reason_finishes)
     for (size_t i = 0; i < sizeof(not_yet) / sizeof(*not_yet); i++) {
         char data[200];
 
-        snprintf(data, sizeof(data), "{\"choices\":[{\"index\":0,\"finish_reason\":%s}]}", not_yet[i]);
+        snprintf(data, sizeof(data), "{\"choices\":[{\"index\":0,\"finish_reason\":%s}]}",
+            not_yet[i]);
         ck_assert_int_eq(chunk(data), ERR_OK);
         ck_assert_msg(!openai_finished(&reader), "%s", data);
     }
@@ -279,14 +290,19 @@ START_TEST(text_and_finish_reason_may_come_in_one_chunk)
 }
 END_TEST
 
-static const struct { const char *usage; bool known; int64_t prompt, completion, total; } usages[] = {
+static const struct {
+    const char *usage;
+    bool        known;
+    int64_t     prompt, completion, total;
+} usages[] = {
     { "{\"prompt_tokens\":14,\"completion_tokens\":30,\"total_tokens\":44}", true, 14, 30, 44 },
     { "{\"prompt_tokens\":14,\"completion_tokens\":30}", true, 14, 30, 44 },
     { "{\"completion_tokens\":30}", true, 0, 30, 30 },
     { "null", false, 0, 0, 0 },
     { "{}", false, 0, 0, 0 },
     { "[]", false, 0, 0, 0 },
-    { "{\"prompt_tokens\":\"14\",\"completion_tokens\":-1,\"total_tokens\":1e300}", false, 0, 0, 0 },
+    { "{\"prompt_tokens\":\"14\",\"completion_tokens\":-1,\"total_tokens\":1e300}",
+      false, 0, 0, 0 },
 };
 
 START_TEST(usage_is_what_was_said_of_it)
@@ -337,7 +353,8 @@ static enum err_code whole(const char *body)
 
 START_TEST(an_answer_in_one_object_is_an_answer)
 {
-    ck_assert_int_eq(whole("{\"object\":\"chat.completion\",\"model\":\"m\",\"choices\":[{\"index\":0,"
+    ck_assert_int_eq(whole("{\"object\":\"chat.completion\",\"model\":\"m\","
+        "\"choices\":[{\"index\":0,"
         "\"message\":{\"role\":\"assistant\",\"content\":\"Hello\",\"refusal\":null},"
         "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,"
         "\"total_tokens\":3}}"), ERR_OK);
