@@ -1,11 +1,15 @@
 #ifndef CONFAB_HTTP_H
 #define CONFAB_HTTP_H
-/* HTTP/1.1 requests on the loop. The only file that includes libcurl.
+/* HTTP/1.1 requests on the loop. Only the files http*.c include libcurl.
  *
  * A request ends in exactly one on_done, never before http_send has returned, unless it
- * is cancelled, after which nothing comes any more. Redirects are not followed, proxies only as the
- * environment says, compressed bodies are not asked for. Responses whose header lines
- * together pass 64 KiB are broken (ERR_UPSTREAM). */
+ * is cancelled, after which nothing comes any more. Redirects are not followed, proxies only as
+ * the environment says, certificates always verified. Compressed bodies are not asked for, and
+ * one that comes all the same is an error, as are header lines that together pass 64 KiB
+ * (ERR_UPSTREAM). A request that found a kept connection closed by the server is sent once
+ * more on a new one, as long as not a byte of the answer had come.
+ *
+ * In every callback, http_send, http_cancel, http_pause, http_resume and http_free are allowed. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,13 +33,16 @@ struct http *http_new(struct loop *l, const struct http_options *o);    /* NULL:
 void         http_free(struct http *h);                                 /* cancels what runs */
 
 struct http_request {
-    const char        *method;              /* "GET", "POST", "PUT", "PATCH", "DELETE" */
+    const char        *method;              /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
     const char        *url;
     const char *const *headers;             /* "Name: value", NULL at the end; copied */
-    char              *body;                /* malloc'ed; http_send takes it over in any case; NULL = none */
+    char              *body;                /* malloc'ed; http_send takes it over in any case, and
+                                               frees it when the answer begins; NULL = none */
     size_t             body_len;
-    int64_t            first_byte_timeout;  /* ms from the call to the status line; 0 = only total */
-    int64_t            idle_timeout;        /* ms without a byte of the body; paused time does not count; 0 = none */
+    int64_t            first_byte_timeout;  /* ms from the call to the end of the answer's
+                                               headers; 0 = only total */
+    int64_t            idle_timeout;        /* ms without a byte of the body; paused time does
+                                               not count; 0 = none */
     int64_t            total_timeout;       /* ms; 0 = none */
 };
 
@@ -44,10 +51,12 @@ struct http_handlers {
     void (*on_status)(void *arg, int status);
     /* name is lower case; both borrowed. May be NULL. Comes before on_status. */
     void (*on_header)(void *arg, const char *name, const char *value);
-    /* Bytes of the body, borrowed. false ends the call: on_done with ERR_CANCELLED. */
+    /* Bytes of the body, borrowed. false ends the call: on_done with ERR_CANCELLED. May be
+     * NULL: the body is dropped. */
     bool (*on_body)(void *arg, const char *bytes, size_t len);
     /* status 0: none came. e NULL: the response arrived whole, whatever its status. Otherwise
-     * ERR_UPSTREAM (refused, reset, cut, not HTTP) or ERR_UPSTREAM_SLOW (a timeout). The call is gone
+     * ERR_UPSTREAM (refused, reset, cut, not HTTP), ERR_UPSTREAM_SLOW (a timeout, that of the
+     * connection included), or ERR_INTERNAL (the request could not be made). The call is gone
      * after it. */
     void (*on_done)(void *arg, int status, const struct err *e);
 };
@@ -55,10 +64,9 @@ struct http_handlers {
 /* NULL when memory is out (body is freed); then no callback comes. arg is handed to all. */
 struct http_call *http_send(struct http *h, const struct http_request *q,
                             const struct http_handlers *on, void *arg);
-/* At once; no callback comes any more; may be called from a callback. NULL: nothing. */
+/* At once; no callback comes any more. NULL: nothing. */
 void http_cancel(struct http_call *c);
-/* Backpressure: while paused no on_body comes, and TCP holds the sender. From anywhere, also
- * from within on_body. */
+/* Backpressure: while paused no on_body comes, and TCP holds the sender. */
 void http_pause(struct http_call *c);
 void http_resume(struct http_call *c);
 

@@ -24,9 +24,9 @@ bool address_from_digits(const char *host, int port, struct address *out);
 struct resolve;
 /* Exactly one of found and problem is NULL; both are borrowed. */
 typedef void resolve_fn(void *arg, const struct address *found, const char *problem);
-/* Of several addresses the one at turn (modulo their number) is taken, so that a caller who counts
- * its tries comes by all of them. Calls back once, never before it has returned. NULL: out of memory,
- * and no callback comes. */
+/* Of several addresses the one at turn (modulo their number) is taken, so that a caller who
+ * counts its tries comes by all of them. Calls back once, never before it has returned. NULL: out
+ * of memory, and no callback comes. */
 struct resolve *resolve_begin(struct loop *l, const char *host, int port, unsigned turn,
                               resolve_fn *fn, void *arg);
 void resolve_cancel(struct resolve *q);     /* no callback comes. NULL: nothing */

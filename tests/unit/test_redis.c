@@ -166,7 +166,8 @@ START_TEST(arguments_with_any_byte_arrive_as_they_are)
 END_TEST
 
 static const struct redis_script add = {
-    "add", "return redis.call('INCRBY', KEYS[1], ARGV[1])", "8f4a19ebc11dfbfce36f4e1cba1a7d0f5cc1b0de"
+    "add", "return redis.call('INCRBY', KEYS[1], ARGV[1])",
+    "8cd00688c05c46bde4a2e60658ef20a2e5c0b248"
 };
 
 START_TEST(a_script_that_the_server_does_not_know_is_sent_once_more)
@@ -687,7 +688,8 @@ static TCase *with_a_mortal_server(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, start_server, stop_server);
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, what_was_under_way_fails_when_the_server_dies_and_calls_work_when_it_is_back);
+    tcase_add_test(tc,
+                   what_was_under_way_fails_when_the_server_dies_and_calls_work_when_it_is_back);
     tcase_add_test(tc, while_redis_is_away_a_call_fails_at_once_but_not_within_the_call);
     tcase_add_test(tc, a_subscriber_hears_its_channel_also_after_the_server_was_restarted);
     return tc;

@@ -1,0 +1,225 @@
+/* One transfer as libcurl sees it: its options, and what comes out of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/io/http_call.h"
+
+enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10 };
+
+/* Looking for a kept connection costs libcurl time in proportion to all there are, a new one to
+ * a server nearby does not: above this many, connections are not kept. */
+enum { REUSE_CALLS_MAX = 256 };
+
+void transfer_forget_request(struct http_call *c)
+{
+    if (c->body)
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(c->headers);
+    free(c->body);
+    c->headers = NULL;
+    c->body = NULL;
+}
+
+/* Ends the transfer from within a callback of libcurl: 0 bytes taken. */
+static size_t give_up(struct http_call *c, enum err_code problem, const char *text)
+{
+    c->problem = problem;
+    c->problem_text = text;
+    return 0;
+}
+
+/* libcurl reads the request again only while it could still have to repeat it, which is until the
+ * answer begins; but a server may answer before it has heard all. */
+static void forget_sent_request(struct http_call *c)
+{
+    curl_off_t sent = 0;
+
+    curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if ((size_t)sent >= c->body_len)
+        transfer_forget_request(c);
+}
+
+static size_t on_head_end(struct http_call *c, size_t len)
+{
+    if (c->line_status < 200)
+        return len;
+    c->status = c->line_status;
+    c->heard_at = clock_ms();
+    call_watch(c);
+    forget_sent_request(c);
+    if (c->on.on_status)
+        c->on.on_status(c->arg, c->status);
+    return c->state == HTTP_RUNNING ? len : 0;
+}
+
+static bool is_identity(const char *value)
+{
+    return *value == '\0' || strcasecmp(value, "identity") == 0;
+}
+
+/* line: "Name: value" without its end, writable. */
+static size_t on_field(struct http_call *c, char *line, size_t len)
+{
+    char *value = strchr(line, ':'), *end;
+
+    if (!value)
+        return len;
+    *value++ = '\0';
+    value += strspn(value, " \t");
+    for (end = value + strlen(value); end > value && (end[-1] == ' ' || end[-1] == '\t'); end--)
+        end[-1] = '\0';
+    for (char *at = line; *at; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at += 'a' - 'A';
+    if (strcmp(line, "content-encoding") == 0 && !is_identity(value))
+        return give_up(c, ERR_UPSTREAM, "the answer is compressed, though that was not asked for");
+    if (c->on.on_header)
+        c->on.on_header(c->arg, line, value);
+    return c->state == HTTP_RUNNING ? len : 0;
+}
+
+/* "HTTP/1.1 200 OK"; 0 when it is not one. */
+static int status_of(const char *line)
+{
+    const char *blank = strncmp(line, "HTTP/", 5) == 0 ? strchr(line, ' ') : NULL;
+
+    return blank ? atoi(blank + 1) : 0;
+}
+
+static size_t on_line(char *bytes, size_t one, size_t len, void *arg)
+{
+    struct http_call *c = arg;
+    struct buf *line = &c->http->line;
+    size_t text = len;
+    int status;
+
+    (void)one;
+    if (c->state != HTTP_RUNNING)
+        return 0;
+    c->header_bytes += len;
+    if (c->header_bytes > HEADERS_MAX)
+        return give_up(c, ERR_UPSTREAM, "the headers are larger than 64 KiB");
+    if (c->status)
+        return len;     /* a trailer */
+    while (text && (bytes[text - 1] == '\n' || bytes[text - 1] == '\r'))
+        text--;
+    if (text == 0)
+        return on_head_end(c, len);
+    buf_clear(line);
+    if (!buf_add(line, bytes, text))
+        return give_up(c, ERR_INTERNAL, "out of memory");
+    status = status_of(line->data);
+    if (status)
+        c->line_status = status;
+    else if (c->line_status >= 200)
+        return on_field(c, line->data, len);
+    return len;
+}
+
+/* While paused nothing is taken: libcurl keeps these bytes, and reads no more. */
+static size_t on_bytes(char *bytes, size_t one, size_t len, void *arg)
+{
+    struct http_call *c = arg;
+
+    (void)one;
+    if (c->state != HTTP_RUNNING)
+        return 0;
+    if (c->paused) {
+        c->held = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    c->heard_at = clock_ms();
+    if (c->body)
+        forget_sent_request(c);
+    if (c->on.on_body && !c->on.on_body(c->arg, bytes, len))
+        return give_up(c, ERR_CANCELLED, "the answer was not wanted any more");
+    return c->state == HTTP_RUNNING ? len : 0;
+}
+
+static bool set_headers(struct http_call *c, const char *const *headers)
+{
+    /* No waiting for "100 Continue": our bodies are small, and many servers never say it. */
+    c->headers = curl_slist_append(NULL, "Expect:");
+    for (; c->headers && headers && *headers; headers++) {
+        struct curl_slist *longer;
+
+        if (strpbrk(*headers, "\r\n"))
+            return false;
+        longer = curl_slist_append(c->headers, *headers);
+        if (!longer)
+            return false;
+        c->headers = longer;
+    }
+    return c->headers && curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK;
+}
+
+static bool set_method(struct http_call *c, const struct http_request *q)
+{
+    CURL *easy = c->easy;
+    bool bodyless = strcmp(q->method, "GET") == 0 || strcmp(q->method, "DELETE") == 0;
+    CURLcode rc = CURLE_OK;
+
+    if (strcmp(q->method, "HEAD") == 0)
+        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
+    if (c->body || !bodyless) {
+        rc = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body_len);
+        if (rc == CURLE_OK)
+            rc = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, c->body ? c->body : "");
+    }
+    if (rc == CURLE_OK)
+        rc = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
+    return rc == CURLE_OK;
+}
+
+static void set_limits(struct http_call *c)
+{
+    const struct http *h = c->http;
+    CURL *easy = c->easy;
+    bool keep = h->max_idle > 0 && h->count < REUSE_CALLS_MAX;
+
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)h->connect_timeout);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, keep ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, keep ? 0L : 1L);
+    if (h->small_buffers) {
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)SMALL_RECEIVE);
+        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SMALL_SEND);
+    }
+}
+
+/* HTTP/2 is left alone on purpose: in this libcurl each event of a connection runs all of its
+ * transfers, and one that is paused stalls the others. */
+static bool set_protocol(struct http_call *c, const char *url)
+{
+    const struct http *h = c->http;
+    CURL *easy = c->easy;
+
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_SHARE, h->share);
+    if (h->user_agent)
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, h->user_agent);
+    if (h->ca_file && curl_easy_setopt(easy, CURLOPT_CAINFO, h->ca_file) != CURLE_OK)
+        return false;
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
+}
+
+bool transfer_prepare(struct http_call *c, const struct http_request *q)
+{
+    c->easy = curl_easy_init();
+    if (!c->easy)
+        return false;
+    curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->curl_says);
+    curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_line);
+    curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+    set_limits(c);
+    return set_protocol(c, q->url) && set_method(c, q) && set_headers(c, q->headers);
+}
