@@ -11,86 +11,94 @@
 
 #include "lib/base/clock.h"
 
+/* The file's name carries the layout's version, so that during an upgrade old and new processes
+ * never read each other's slots. A slot fills whole cache lines: nobody slows a neighbour down. */
+enum { SLOT_BYTES = 128, FILE_BYTES = POOL_SLOTS * SLOT_BYTES, VERSION = 1, PATH_BYTES = 4096 };
+
+_Static_assert(sizeof(struct pool_slot) <= SLOT_BYTES, "a slot must fit its place");
+
 struct pool {
-    int               fd;
-    size_t            mine;       /* index of our slot */
-    struct pool_slot *slots;      /* POOL_SLOTS of them, mapped */
+    int    fd;
+    char  *page;        /* mapped, shared */
+    size_t mine;
 };
 
-enum { FILE_SIZE = POOL_SLOTS * sizeof(struct pool_slot) };
-
-/* Open file description locks: given up by the kernel with the process, unaffected by other
- * descriptors of the same file (fcntl(2), "Open file description locks"). */
-static struct flock span(size_t slot, short type)
+static struct pool_slot *slot_at(const struct pool *p, size_t i)
 {
-    return (struct flock){ .l_type = type, .l_whence = SEEK_SET,
-                           .l_start = (off_t)(slot * sizeof(struct pool_slot)),
-                           .l_len = sizeof(struct pool_slot) };
+    return (struct pool_slot *)(void *)(p->page + i * SLOT_BYTES);
 }
 
-static bool take(int fd, size_t slot)
+/* The lock belongs to the open file, so another one of the same process counts as foreign, and
+ * closing some other descriptor of the file does not give it up. */
+static struct flock lock_of(size_t i)
 {
-    struct flock lock = span(slot, F_WRLCK);
-
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+    return (struct flock){
+        .l_type = F_WRLCK, .l_whence = SEEK_SET,
+        .l_start = (off_t)(i * SLOT_BYTES), .l_len = SLOT_BYTES,
+    };
 }
 
-/* Held by another process. Our own lock does not hinder us, so it reads as free. */
-static bool held(int fd, size_t slot)
+static bool take_slot(struct pool *p)
 {
-    struct flock lock = span(slot, F_WRLCK);
+    for (p->mine = 0; p->mine < POOL_SLOTS; p->mine++) {
+        struct flock lock = lock_of(p->mine);
 
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+        if (fcntl(p->fd, F_OFD_SETLK, &lock) == 0)
+            return true;
+    }
+    return false;
 }
 
-static enum err_code open_file(struct pool *p, const char *path, struct err *e)
+static bool slot_is_taken(const struct pool *p, size_t i)
 {
+    struct flock lock = lock_of(i);
+
+    return i == p->mine || (fcntl(p->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+}
+
+static enum err_code open_file(struct pool *p, const char *dir, const char *name, struct err *e)
+{
+    char path[PATH_BYTES];
     struct stat st;
 
-    p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    if (snprintf(path, sizeof path, "%s/%s.%d", dir, name, VERSION) >= (int)sizeof path)
+        return err_set(e, ERR_INTERNAL, "the path of the scoreboard is too long");
+    if (mkdir(dir, 0775) < 0 && errno != EEXIST)
+        return err_set(e, ERR_INTERNAL, "making %s: %s", dir, strerror(errno));
+    p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (p->fd < 0)
         return err_set(e, ERR_INTERNAL, "opening %s: %s", path, strerror(errno));
-    /* Only ever longer: a slot that somebody has mapped must not vanish. */
-    if (fstat(p->fd, &st) != 0 || (st.st_size < FILE_SIZE && ftruncate(p->fd, FILE_SIZE) != 0))
-        return err_set(e, ERR_INTERNAL, "making room in %s: %s", path, strerror(errno));
-    p->slots = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-    if (p->slots == MAP_FAILED) {
-        p->slots = NULL;
+    if (fstat(p->fd, &st) < 0 || (st.st_size < FILE_BYTES && ftruncate(p->fd, FILE_BYTES) < 0))
+        return err_set(e, ERR_INTERNAL, "sizing %s: %s", path, strerror(errno));
+    p->page = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+    if (p->page == MAP_FAILED) {
+        p->page = NULL;
         return err_set(e, ERR_INTERNAL, "mapping %s: %s", path, strerror(errno));
     }
-    return ERR_OK;
-}
-
-static enum err_code take_slot(struct pool *p, const char *path, struct err *e)
-{
-    for (p->mine = 0; p->mine < POOL_SLOTS; p->mine++)
-        if (take(p->fd, p->mine))
-            break;
-    if (p->mine == POOL_SLOTS)
+    if (!take_slot(p))
         return err_set(e, ERR_INTERNAL, "all %d slots of %s are taken", POOL_SLOTS, path);
-    p->slots[p->mine] = (struct pool_slot){
-        .pid = getpid(), .started_at = clock_wall_ms(), .turned_at = clock_wall_ms(),
-    };
     return ERR_OK;
 }
 
 enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e)
 {
-    char path[512];
-    struct pool *p;
+    struct pool *p = calloc(1, sizeof *p);
+    enum err_code code;
+    struct pool_slot *mine;
 
     *out = NULL;
-    if (mkdir(dir, 0755) != 0 && errno != EEXIST)
-        return err_set(e, ERR_INTERNAL, "making %s: %s", dir, strerror(errno));
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >= sizeof(path))
-        return err_set(e, ERR_INTERNAL, "the path of the scoreboard is too long: %s", dir);
-    p = calloc(1, sizeof(*p));
     if (!p)
         return err_set(e, ERR_INTERNAL, "out of memory");
-    if (open_file(p, path, e) != ERR_OK || take_slot(p, path, e) != ERR_OK) {
+    p->fd = -1;
+    code = open_file(p, dir, name, e);
+    if (code != ERR_OK) {
         pool_leave(p);
-        return e->code;
+        return code;
     }
+    mine = slot_at(p, p->mine);
+    memset(mine, 0, sizeof *mine);
+    mine->pid = getpid();
+    mine->started_at = mine->turned_at = clock_wall_ms();
     *out = p;
     return ERR_OK;
 }
@@ -99,8 +107,8 @@ void pool_leave(struct pool *p)
 {
     if (!p)
         return;
-    if (p->slots)
-        munmap(p->slots, FILE_SIZE);
+    if (p->page)
+        munmap(p->page, FILE_BYTES);
     if (p->fd >= 0)
         close(p->fd);
     free(p);
@@ -108,15 +116,19 @@ void pool_leave(struct pool *p)
 
 struct pool_slot *pool_mine(struct pool *p)
 {
-    return &p->slots[p->mine];
+    return slot_at(p, p->mine);
 }
 
 size_t pool_living(struct pool *p, struct pool_slot *out, size_t max)
 {
-    size_t n = 0;
+    size_t living = 0;
 
-    for (size_t i = 0; i < POOL_SLOTS && n < max; i++)
-        if (i == p->mine || held(p->fd, i))
-            out[n++] = p->slots[i];
-    return n;
+    for (size_t i = 0; i < POOL_SLOTS; i++) {
+        if (!slot_is_taken(p, i))
+            continue;
+        if (living < max)
+            out[living] = *slot_at(p, i);
+        living++;
+    }
+    return living;
 }

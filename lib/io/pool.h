@@ -1,8 +1,8 @@
 #ifndef CONFAB_POOL_H
 #define CONFAB_POOL_H
-/* The scoreboard: a small file shared by all processes of a pool, one slot each, so that any child
- * can say how many live and what they have done. A slot is held by a lock on its bytes, which the
- * kernel gives up when the process dies, however it dies. */
+/* The scoreboard: a small file shared by all processes of a pool, one slot each, so that any
+ * child can say how many live and what they have done. A slot is held by a lock on its bytes,
+ * which the kernel gives up when the process dies, however it dies. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +12,8 @@
 
 enum { POOL_SLOTS = 256 };
 
-/* Counters of one process; written by it alone, read by all. */
+/* Counters of one process; written by it alone, read by all, who may see one that is
+ * just being changed. */
 struct pool_slot {
     int32_t  pid;
     int64_t  started_at;         /* wall ms */
@@ -21,11 +22,13 @@ struct pool_slot {
 };
 
 struct pool;
-/* dir/name, made when missing. ERR_INTERNAL names what failed. */
+/* Takes a free slot of dir/name; both are made when missing. ERR_INTERNAL names what failed.
+ * A process it forks without exec would hold the slot as well; ours fork none. */
 enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e);
-void pool_leave(struct pool *p);
+void pool_leave(struct pool *p);        /* NULL: nothing */
 struct pool_slot *pool_mine(struct pool *p);
-/* Copies the slots of living processes; returns how many (this one included). */
+/* Copies the slots of living processes, at most max; returns how many live (this one
+ * included). */
 size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
 
 #endif

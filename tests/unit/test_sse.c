@@ -135,12 +135,13 @@ static enum err_code feed_event(size_t len, size_t piece)
     }
     buf_adds(&text, "\n\n");
     for (size_t at = 0; at < text.len && code == ERR_OK; at += piece)
-        code = sse_feed(reader, text.data + at, text.len - at < piece ? text.len - at : piece, NULL);
+        code = sse_feed(reader, text.data + at, text.len - at < piece ? text.len - at : piece,
+                        NULL);
     buf_close(&text);
     return code;
 }
 
-START_TEST(an_event_of_the_largest_size_is_accepted_and_one_byte_more_is_not)
+START_TEST(the_largest_event_is_accepted_and_one_byte_more_is_not)
 {
     const size_t pieces[] = { 1, 7, 100000 };
     struct err e = ERR_NONE;
@@ -218,7 +219,7 @@ int main(void)
     tcase_add_loop_test(tc, events_are_the_same_when_cut_once_at_any_place_and_taken_at_the_end, 0,
                         LONGEST);
     tcase_add_test(tc, without_the_end_an_unfinished_event_stays_inside);
-    tcase_add_loop_test(tc, an_event_of_the_largest_size_is_accepted_and_one_byte_more_is_not, 0, 3);
+    tcase_add_loop_test(tc, the_largest_event_is_accepted_and_one_byte_more_is_not, 0, 3);
     tcase_add_test(tc, what_was_whole_before_a_fault_can_be_taken);
     tcase_add_loop_test(tc, a_line_without_end_is_refused_be_it_a_comment_or_a_name, 0, 3);
     tcase_add_test(tc, comments_for_ever_take_no_memory);

@@ -1,0 +1,167 @@
+/* The scoreboard of a pool's processes. */
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/io/pool.h"
+#include "tests/unit/support.h"
+
+static const char *dir;
+static struct pool *pool;
+static struct pool_slot living[POOL_SLOTS];
+
+static void setup(void)
+{
+    struct err e = ERR_NONE;
+
+    dir = support_dir();
+    ck_assert_msg(pool_join(dir, "test", &pool, &e) == ERR_OK, "%s", e.detail);
+}
+
+static void teardown(void)
+{
+    pool_leave(pool);
+}
+
+/* A process of the pool that has joined when this returns, and waits to be killed. */
+static pid_t fork_member(uint64_t requests)
+{
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    ck_assert_int_eq(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        struct pool *own;
+
+        if (pool_join(dir, "test", &own, NULL) == ERR_OK) {
+            pool_mine(own)->requests = requests;
+            (void)!write(ready[1], "x", 1);
+        }
+        for (;;)
+            pause();
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+static void end_member(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+START_TEST(who_joins_has_a_slot_of_its_own_and_counts_as_living)
+{
+    struct pool_slot *mine = pool_mine(pool);
+
+    ck_assert_int_eq(mine->pid, getpid());
+    ck_assert_int_le(mine->started_at, clock_wall_ms());
+    ck_assert_int_gt(mine->started_at, clock_wall_ms() - 10000);
+    mine->requests = 7;
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 1);
+    ck_assert_uint_eq(living[0].requests, 7);
+}
+END_TEST
+
+START_TEST(processes_see_each_other_and_a_killed_one_is_gone_at_once)
+{
+    pid_t one = fork_member(10), two = fork_member(20);
+
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 3);
+    ck_assert_int_eq(living[1].pid, one);
+    ck_assert_uint_eq(living[1].requests, 10);
+    ck_assert_int_eq(living[2].pid, two);
+    end_member(one);
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 2);
+    ck_assert_int_eq(living[1].pid, two);
+    end_member(two);
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 1);
+}
+END_TEST
+
+START_TEST(the_slot_of_a_dead_process_is_taken_again_and_begins_at_zero)
+{
+    pid_t one = fork_member(10);
+
+    end_member(one);
+    one = fork_member(0);
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 2);
+    ck_assert_int_eq(living[1].pid, one);
+    ck_assert_uint_eq(living[1].requests, 0);
+    end_member(one);
+}
+END_TEST
+
+START_TEST(all_slots_can_be_taken_and_not_one_more)
+{
+    static struct pool *others[POOL_SLOTS];
+    struct pool *more;
+    struct err e = ERR_NONE;
+
+    for (int i = 1; i < POOL_SLOTS; i++)
+        ck_assert_int_eq(pool_join(dir, "test", &others[i], NULL), ERR_OK);
+    ck_assert_uint_eq(pool_living(pool, living, 3), POOL_SLOTS);
+    ck_assert_int_eq(pool_join(dir, "test", &more, &e), ERR_INTERNAL);
+    ck_assert_ptr_null(more);
+    ck_assert_ptr_nonnull(strstr(e.detail, "slots"));
+    pool_leave(others[17]);
+    ck_assert_int_eq(pool_join(dir, "test", &others[17], &e), ERR_OK);
+    for (int i = 1; i < POOL_SLOTS; i++)
+        pool_leave(others[i]);
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 1);
+}
+END_TEST
+
+START_TEST(pools_of_other_names_do_not_count)
+{
+    struct pool *other;
+
+    ck_assert_int_eq(pool_join(dir, "other", &other, NULL), ERR_OK);
+    ck_assert_uint_eq(pool_living(other, living, POOL_SLOTS), 1);
+    pool_leave(other);
+    pool_leave(NULL);
+}
+END_TEST
+
+START_TEST(a_missing_folder_is_made_and_one_that_cannot_be_is_named)
+{
+    char path[200], long_name[5000];
+    struct pool *other;
+    struct err e = ERR_NONE;
+
+    snprintf(path, sizeof path, "%s/new", dir);
+    ck_assert_int_eq(pool_join(path, "x", &other, NULL), ERR_OK);
+    pool_leave(other);
+    snprintf(path, sizeof path, "%s/not/there", dir);
+    ck_assert_int_eq(pool_join(path, "x", &other, &e), ERR_INTERNAL);
+    ck_assert_ptr_nonnull(strstr(e.detail, path));
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    ck_assert_int_eq(pool_join(dir, long_name, &other, &e), ERR_INTERNAL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pool");
+    TCase *tc = tcase_create("pool");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, who_joins_has_a_slot_of_its_own_and_counts_as_living);
+    tcase_add_test(tc, processes_see_each_other_and_a_killed_one_is_gone_at_once);
+    tcase_add_test(tc, the_slot_of_a_dead_process_is_taken_again_and_begins_at_zero);
+    tcase_add_test(tc, all_slots_can_be_taken_and_not_one_more);
+    tcase_add_test(tc, pools_of_other_names_do_not_count);
+    tcase_add_test(tc, a_missing_folder_is_made_and_one_that_cannot_be_is_named);
+    suite_add_tcase(suite, tc);
+    return support_run(suite);
+}
