@@ -155,6 +155,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         standin = self._standin
         self._transport = transport
+        # asyncio does this only where the socket was made with its protocol's number.
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         standin.connection_count += 1
         self._number = standin.connection_count
         standin._connections.add(self)
