@@ -13,7 +13,7 @@
 
 /* The file's name carries the layout's version, so that during an upgrade old and new processes
  * never read each other's slots. A slot fills whole cache lines: nobody slows a neighbour down. */
-enum { SLOT_BYTES = 128, FILE_BYTES = POOL_SLOTS * SLOT_BYTES, VERSION = 1, PATH_BYTES = 4096 };
+enum { SLOT_BYTES = 128, FILE_BYTES = POOL_SLOTS * SLOT_BYTES, LAYOUT = 1, PATH_BYTES = 4096 };
 
 _Static_assert(sizeof(struct pool_slot) <= SLOT_BYTES, "a slot must fit its place");
 
@@ -61,7 +61,7 @@ static enum err_code open_file(struct pool *p, const char *dir, const char *name
     char path[PATH_BYTES];
     struct stat st;
 
-    if (snprintf(path, sizeof path, "%s/%s.%d", dir, name, VERSION) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/%s.%d", dir, name, LAYOUT) >= (int)sizeof path)
         return err_set(e, ERR_INTERNAL, "the path of the scoreboard is too long");
     if (mkdir(dir, 0775) < 0 && errno != EEXIST)
         return err_set(e, ERR_INTERNAL, "making %s: %s", dir, strerror(errno));
