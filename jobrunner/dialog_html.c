@@ -24,10 +24,11 @@ static const char style_sheet[] =
     "hr{margin:1.6rem 0}\n"
     ".user{background:#eef3fd;border-radius:10px;padding:.7rem 1rem}\n"
     ".user p:last-child,.answer>:last-child{margin-bottom:0}\n"
-    ".answer{overflow-x:auto}\n"
+    ".answer{overflow-x:auto}.answer>:first-child{margin-top:0}\n"
     "@page{margin:18mm}\n"
     "@media print{main{max-width:none;padding:0}body{font-size:10.5pt}.answer{overflow:visible}\n"
-    "h1,h2,h3,h4,h5,h6{break-after:avoid}tr,blockquote,.user{break-inside:avoid}p{orphans:3;widows:3}\n"
+    "h1,h2,h3,h4,h5,h6{break-after:avoid}tr,blockquote,.user{break-inside:avoid}\n"
+    "p{orphans:3;widows:3}\n"
     ".user,td,th,code{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
 
 #define COLOR_FAINT  "#5f6368"

@@ -1,11 +1,13 @@
 #ifndef CONFAB_DIALOG_HTML_H
 #define CONFAB_DIALOG_HTML_H
-/* A dialog as one self-contained HTML page, which browsers show and Google Docs converts well. No I/O.
+/* A dialog as one self-contained HTML page, which browsers show and Google Docs converts well.
+ * No I/O.
  *
  * Written in three parts, so that a long dialog can be rendered page by page as it is read:
- * begin, any number of turns, end. Text is the model's Markdown (GFM: tables, strikethrough,
- * autolinks, task lists) rendered with cmark-gfm; raw HTML is shown as text, never interpreted; link
- * targets other than http, https and mailto are dropped. */
+ * begin, any number of turns, end. What the user wrote is shown as written; the model's answer is
+ * Markdown (GFM: tables, strikethrough, autolinks, task lists). Raw HTML is shown as text, never
+ * interpreted; link targets other than http, https and mailto are dropped. A call is false
+ * when `out` is full or memory is out: then the page is of no use. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,11 +1,11 @@
 #ifndef CONFAB_STORE_H
 #define CONFAB_STORE_H
-/* Where documents go: the table of stores. A store writes one document per job by steps that can each
- * be repeated; it knows nothing of tasks, leases or Redis.
+/* Where documents go: the table of stores. A store writes one document per job by steps that can
+ * each be repeated; it knows nothing of tasks and leases.
  *
- * Before every step that touches the outside the store calls on_checkpoint and waits for store_proceed:
- * there the runner renews its lease, and records a document id that has just become known. So a
- * crash at any point leaves either no document or one whose id is recorded. */
+ * Before every step that touches the outside the store calls on_checkpoint and waits for
+ * store_proceed: there the runner renews its lease, and records a document id that has just become
+ * known. So a crash at any point leaves either no document in sight or one whose id is recorded. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,8 +34,8 @@ struct store_job {                   /* borrowed until on_done or store_cancel *
 };
 
 struct store_handlers {
-    /* The store is about to act on the outside for up to `ms`. document: newly known id to record first, or
-     * NULL. Answer with store_proceed or store_cancel, at once or later. */
+    /* The store is about to act on the outside for up to `ms`. document: newly known id to
+     * record first, or NULL. Answer with store_proceed or store_cancel, at once or later. */
     void (*on_checkpoint)(void *arg, const char *document, int64_t ms);
     /* The end. document: where it is now (with STORE_OK). e: NULL with STORE_OK. The op is gone. */
     void (*on_done)(void *arg, enum store_verdict verdict, const char *document,

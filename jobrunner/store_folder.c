@@ -1,5 +1,5 @@
-/* Documents as HTML files in a folder: `<slug of the name>--<task id>.html`, one per task. Every attempt
- * writes the same name, and a file appears whole or not at all, so a repeat does no harm.
+/* Documents as HTML files in a folder: `<slug of the name>--<task id>.html`, one per task. Every
+ * attempt writes the same name, and a file appears whole or not at all, so a repeat does no harm.
  *
  *   BEGIN -> (checkpoint: the name is recorded) -> WRITE -> done */
 

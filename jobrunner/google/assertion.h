@@ -1,7 +1,7 @@
 #ifndef CONFAB_GOOGLE_ASSERTION_H
 #define CONFAB_GOOGLE_ASSERTION_H
-/* What is sent to the token endpoint: for a service account a signed statement (JWT, RS256, RFC 7523), for
- * a user the refresh token. */
+/* What is sent to the token endpoint: for a service account a signed statement (JWT, RS256,
+ * RFC 7523), for a user the refresh token. */
 
 #include <stdint.h>
 

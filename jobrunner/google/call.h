@@ -28,8 +28,8 @@ struct google_result {              /* borrowed during the callback */
 
 struct google_call;
 struct google_handlers {
-    /* About to ask Google, for up to ms: go on with google_call_proceed or _cancel, at once or later. NULL:
-     * no need to ask. */
+    /* About to ask Google, for up to ms: go on with google_call_proceed or _cancel, at once or
+     * later. NULL: the call goes on by itself. */
     void (*on_ready)(void *arg, int64_t ms);
     /* Once, unless cancelled; the call is gone then. */
     void (*on_done)(void *arg, const struct google_result *r);

@@ -1,7 +1,7 @@
 #ifndef CONFAB_GOOGLE_CREDENTIALS_H
 #define CONFAB_GOOGLE_CREDENTIALS_H
-/* The JSON files that Google hands out: the key of a service account, or the refresh token of a user
- * (gcloud's application_default_credentials.json). Neither is ever logged. */
+/* The JSON files that Google hands out: the key of a service account, or the refresh token of a
+ * user (gcloud's application_default_credentials.json). Neither is ever logged. */
 
 #include <stddef.h>
 

@@ -1,7 +1,8 @@
 #ifndef CONFAB_GOOGLE_DRIVE_H
 #define CONFAB_GOOGLE_DRIVE_H
-/* The requests of Drive v3 that confab makes, as URL, type and body; google/call.h sends them. No I/O.
- * Every one names supportsAllDrives where Google knows it, and asks only for the fields that are read. */
+/* The requests of Drive v3 that confab makes, as URL, type and body; google/call.h sends them. No
+ * I/O. Every one names supportsAllDrives where Google knows it, and asks only for the fields that
+ * are read. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -147,8 +147,8 @@ static enum store_verdict by_status(int status, struct err *e, const struct word
         err_set(e, ERR_UPSTREAM_REFUSED, "the dialog is too large for a Google Doc");
         return STORE_IMPOSSIBLE;
     case 400:
-        err_set(e, ERR_UPSTREAM_REFUSED, "Google Drive says that the request is wrong (400, %s): %s",
-                reason, said);
+        err_set(e, ERR_UPSTREAM_REFUSED, "Google Drive says that the request is wrong "
+                "(400, %s): %s", reason, said);
         return STORE_IMPOSSIBLE;
     default:
         err_set(e, ERR_UPSTREAM, "Google Drive answered %d (%s): %s", status, reason, said);
@@ -196,8 +196,8 @@ static const struct token_rule token_rules[] = {
     { "invalid_grant", "email", "Google does not know the service account or google.subject: "
       "check the key file and the subject's e-mail address" },
     { "invalid_grant", "account not found", "the service account was deleted: make a new one" },
-    { "invalid_grant", "", "Google no longer accepts these credentials (revoked or expired): log in "
-      "again or make a new key, and replace the file at google.credentials "
+    { "invalid_grant", "", "Google no longer accepts these credentials (revoked or expired): log "
+      "in again or make a new key, and replace the file at google.credentials "
       "(GOOGLE_APPLICATION_CREDENTIALS)" },
     { "invalid_scope", "", "google.scope (GOOGLE_SCOPE) is not valid: scopes are URLs, separated "
       "by spaces" },

@@ -1,7 +1,7 @@
 #ifndef CONFAB_GOOGLE_ERROR_H
 #define CONFAB_GOOGLE_ERROR_H
-/* What Google's error answers mean for a job, in words that tell the operator what to change. No I/O. Ids and
- * tokens in Google's own words are masked. */
+/* What Google's error answers mean for a job, in words that tell the operator what to change. No
+ * I/O. Ids and tokens in Google's own words are masked. */
 
 #include <stddef.h>
 

@@ -382,7 +382,8 @@ static void enter(struct staging *s, enum staging_state next)
     run[next](s);
 }
 
-struct staging *staging_new(const struct google *g, struct redis *r, const struct settings *settings)
+struct staging *staging_new(const struct google *g, struct redis *r,
+                            const struct settings *settings)
 {
     struct staging *s = calloc(1, sizeof(*s));
     const char *folder = settings->google.folder_id;

@@ -1,7 +1,8 @@
 #ifndef CONFAB_GOOGLE_STAGING_H
 #define CONFAB_GOOGLE_STAGING_H
 /* The folder, out of sight, in which documents are made, and the id of this installation, which is
- * written on all that it makes. Looked up once per process, by whoever needs it first; the others wait.
+ * written on all that it makes. Looked up once per process, by whoever needs it first; the others
+ * wait.
  *
  * Both live in the hash c1:install. A folder may have a generated id, so the id is kept there
  * before the folder is made, and however many runners start at once, there is one folder. */

@@ -1,7 +1,7 @@
 #ifndef CONFAB_GOOGLE_TOKEN_H
 #define CONFAB_GOOGLE_TOKEN_H
-/* One access token for the whole process. It is renewed five minutes before its end, by one request at a time,
- * for which everybody waits who needs it. Never logged. */
+/* One access token for the whole process. It is renewed five minutes before its end, by one
+ * request at a time, for which everybody waits who needs it. Never logged. */
 
 #include "jobrunner/google/credentials.h"
 #include "jobrunner/store.h"
@@ -19,7 +19,8 @@ struct tokens *tokens_new(struct tokens_options *o);    /* NULL: out of memory *
 void           tokens_free(struct tokens *t);           /* pending callbacks do not come */
 
 struct token_wait;
-/* token: borrowed during the call; NULL exactly when the verdict is not STORE_OK, and then e is set. */
+/* token: borrowed during the call; NULL exactly when the verdict is not STORE_OK, and then e is
+ * set. */
 typedef void token_fn(void *arg, const char *token, enum store_verdict verdict,
                       const struct err *e);
 /* Never calls back before it has returned. NULL: out of memory, no callback. */

@@ -147,7 +147,8 @@ static const struct { const char *markdown, *html; } rendered[] = {
     { "![cat](https://e.org/c.png)", ">[image: cat]</a>" },
     { "\u0645\u0631\u062d\u0628\u0627", "<p dir=\"rtl\">\u0645\u0631\u062d\u0628\u0627</p>" },
     { "1. \u05e9\u05dc\u05d5\u05dd", "<ol dir=\"rtl\">" },
-    { "\u65e5\u672c\u8a9e \U0001F469\u200D\U0001F680", "<p dir=\"auto\">\u65e5\u672c\u8a9e \U0001F469\u200D\U0001F680</p>" },
+    { "\u65e5\u672c\u8a9e \U0001F469\u200D\U0001F680",
+      "<p dir=\"auto\">\u65e5\u672c\u8a9e \U0001F469\u200D\U0001F680</p>" },
     { "~5 to ~10", "~5 to ~10" },
     { "&copy; &lt;", "\u00a9 &lt;" },
 };
@@ -278,7 +279,8 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, the_page_says_when_how_long_and_who);
     tcase_add_test(c, facts_that_are_not_known_are_left_out);
-    tcase_add_loop_test(c, a_length_is_said_as_people_say_it, 0, sizeof(durations) / sizeof(*durations));
+    tcase_add_loop_test(c, a_length_is_said_as_people_say_it, 0,
+                        sizeof(durations) / sizeof(*durations));
     tcase_add_test(c, a_turn_names_speakers_and_times);
     tcase_add_test(c, what_the_user_wrote_is_shown_as_written);
     tcase_add_loop_test(c, markdown_becomes_html_with_its_styles_at_hand, 0,

@@ -166,7 +166,8 @@ int main(void)
 
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
     tcase_add_checked_fixture(c, setup, teardown);
-    tcase_add_loop_test(c, a_recorded_answer_has_its_verdict_and_says_what_to_change, 0, COUNT(rows));
+    tcase_add_loop_test(c, a_recorded_answer_has_its_verdict_and_says_what_to_change, 0,
+                        COUNT(rows));
     tcase_add_test(c, every_recorded_answer_of_google_is_in_the_table);
     tcase_add_loop_test(c, an_answer_that_is_not_googles_json_has_a_verdict_too, 0, COUNT(odd));
     tcase_add_test(c, ids_in_googles_words_are_masked);

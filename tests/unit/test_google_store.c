@@ -1,5 +1,5 @@
-/* The staged protocol: what is asked of Google, in which order, and what each answer leads to. Google
- * is a script here; against a strict stand-in the whole program is tried end to end. */
+/* The staged protocol: what is asked of Google, in which order, and what each answer leads to.
+ * Google is a script here; against a strict stand-in the whole program is tried end to end. */
 #include <check.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -73,7 +73,8 @@ static const char *method(struct evhttp_request *q)
 
 static void on_request(struct evhttp_request *q, void *arg)
 {
-    const char *authorization = evhttp_find_header(evhttp_request_get_input_headers(q), "Authorization");
+    struct evkeyvalq *headers = evhttp_request_get_input_headers(q);
+    const char *authorization = evhttp_find_header(headers, "Authorization");
     struct evbuffer *in = evhttp_request_get_input_buffer(q);
     char body[300] = "";
 

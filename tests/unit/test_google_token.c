@@ -192,7 +192,8 @@ static const char *const subjects[] = { "", "person@example.com" };
 START_TEST(the_assertion_has_the_claims_that_google_wants_and_a_good_signature)
 {
     ck_assert_int_eq(service_account(pem, NULL), ERR_OK);
-    ck_assert_int_eq(assertion_sign(&out, &c, "scope-a scope-b", subjects[_i], 1772357400, &e), ERR_OK);
+    ck_assert_int_eq(assertion_sign(&out, &c, "scope-a scope-b", subjects[_i], 1772357400, &e),
+                     ERR_OK);
 
     char *dot = strchr(out.data, '.'), *second = strchr(dot + 1, '.');
     json_t *header = part(out.data, (size_t)(dot - out.data));
@@ -219,7 +220,8 @@ END_TEST
 
 START_TEST(a_service_account_asks_with_an_assertion)
 {
-    const char *start = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=ey";
+    const char *start = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
+                        "&assertion=ey";
 
     ck_assert_int_eq(service_account(pem, NULL), ERR_OK);
     ck_assert_int_eq(token_form(&out, &c, "s", "", 1772357400, &e), ERR_OK);
