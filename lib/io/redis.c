@@ -8,32 +8,16 @@
 
 #include <assert.h>
 #include <hiredis/hiredis.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/io/list.h"
+#include "lib/io/redis_call.h"
 #include "lib/io/redis_link.h"
 #include "lib/io/redis_wire.h"
 
-enum { PULSE_MS = 2000, WHAT_MAX = 32 };
-
-enum call_state { CALL_WAITING, CALL_SENT, CALL_FAILED, CALL_OVER /* in its callback */ };
-
-struct redis_call {
-    struct list                link;
-    enum call_state            state;
-    const struct redis_script *script;      /* borrowed; NULL for a plain command */
-    bool                       whole_script;/* the server did not know it: send its text */
-    int64_t                    deadline;    /* monotonic ms */
-    redis_fn                  *fn;          /* NULL: cancelled after it was sent */
-    void                      *arg;
-    const char                *why;         /* static; NULL: what the connection died of */
-    size_t                     argc;
-    size_t                     len;
-    char                       args[];      /* in the protocol's form, without the script's name */
-};
+enum { PULSE_MS = 2000 };
 
 struct redis {
     struct redis_link *link;                /* owned */
@@ -132,21 +116,10 @@ void redis_on_state(struct redis *r, redis_state_fn *fn, void *arg)
     r->state_arg = arg;
 }
 
-/* "turn_begin", "GET": for messages. */
-static void call_what(const struct redis_call *c, char what[WHAT_MAX])
-{
-    const char *word = (const char *)memchr(c->args, '\n', c->len) + 1;
-
-    if (c->script)
-        snprintf(what, WHAT_MAX, "%s", c->script->name);
-    else
-        snprintf(what, WHAT_MAX, "%.*s", (int)strcspn(word, "\r"), word);
-}
-
 /* Ends one call that failed. The redis may be gone when this returns. */
 static void call_fail(struct redis *r, struct redis_call *c)
 {
-    char what[WHAT_MAX];
+    char what[CALL_WHAT_MAX];
     struct err e;
 
     call_what(c, what);
@@ -217,26 +190,6 @@ static void on_down(void *arg)
     all_will_fail(r, &r->sent);
     all_will_fail(r, &r->waiting);
     timer_set(&r->telling, 0);
-}
-
-static size_t call_size(const struct redis_call *c)
-{
-    size_t script = c->script ? wire_arg_max(7) + wire_arg_max(strlen(c->script->text)) : 0;
-
-    return WIRE_HEAD_MAX + script + c->len;
-}
-
-static char *call_put(const struct redis_call *c, char *at)
-{
-    const struct redis_script *s = c->script;
-
-    at = wire_put_head(at, c->argc);
-    if (s) {
-        at = wire_put_arg(at, c->whole_script ? REDIS_LIT("EVAL") : REDIS_LIT("EVALSHA"));
-        at = wire_put_arg(at, redis_str(c->whole_script ? s->text : s->sha1));
-    }
-    memcpy(at, c->args, c->len);
-    return at + c->len;
 }
 
 static void call_send(struct redis *r, struct redis_call *c)
@@ -314,7 +267,7 @@ static void on_deadline(void *arg)
     }
     for (at = r->sent.next; at != &r->sent; at = at->next) {
         struct redis_call *c = list_owner(at, struct redis_call, link);
-        char what[WHAT_MAX];
+        char what[CALL_WHAT_MAX];
 
         if (c->deadline <= now) {
             call_what(c, what);
@@ -359,7 +312,7 @@ static void on_pulse(void *arg)
 /* A fault that the server told. */
 static void call_refused(struct redis_call *c, enum err_code code, const struct redisReply *reply)
 {
-    char what[WHAT_MAX];
+    char what[CALL_WHAT_MAX];
     struct err e;
 
     call_what(c, what);
@@ -412,45 +365,13 @@ static void call_begin(struct redis *r, struct redis_call *c, int64_t timeout_ms
     look_at(r, c->deadline, now);
 }
 
-static size_t args_size(const struct redis_arg *argv, size_t argc)
-{
-    size_t size = 0;
-
-    for (size_t i = 0; i < argc; i++)
-        size += wire_arg_max(argv[i].len);
-    return size;
-}
-
-static char *put_args(char *at, const struct redis_arg *argv, size_t argc)
-{
-    for (size_t i = 0; i < argc; i++)
-        at = wire_put_arg(at, argv[i]);
-    return at;
-}
-
-static struct redis_call *call_new(size_t args_max, redis_fn *fn, void *arg)
-{
-    struct redis_call *c = malloc(sizeof *c + args_max);
-
-    if (!c)
-        return NULL;
-    memset(c, 0, sizeof *c);
-    list_init(&c->link);
-    c->fn = fn;
-    c->arg = arg;
-    return c;
-}
-
 struct redis_call *redis_command(struct redis *r, int64_t timeout_ms, const struct redis_arg *argv,
                                  size_t argc, redis_fn *fn, void *arg)
 {
-    struct redis_call *c = call_new(args_size(argv, argc), fn, arg);
+    struct redis_call *c = call_of_command(argv, argc, fn, arg);
 
-    if (!c)
-        return NULL;
-    c->argc = argc;
-    c->len = (size_t)(put_args(c->args, argv, argc) - c->args);
-    call_begin(r, c, timeout_ms);
+    if (c)
+        call_begin(r, c, timeout_ms);
     return c;
 }
 
@@ -458,21 +379,10 @@ struct redis_call *redis_eval(struct redis *r, int64_t timeout_ms, const struct 
                               const struct redis_arg *keys, size_t nkeys,
                               const struct redis_arg *args, size_t nargs, redis_fn *fn, void *arg)
 {
-    char number[24];
-    struct redis_arg count = { number, (size_t)snprintf(number, sizeof number, "%zu", nkeys) };
-    size_t size = wire_arg_max(count.len) + args_size(keys, nkeys) + args_size(args, nargs);
-    struct redis_call *c = call_new(size, fn, arg);
-    char *at;
+    struct redis_call *c = call_of_script(s, keys, nkeys, args, nargs, fn, arg);
 
-    if (!c)
-        return NULL;
-    c->script = s;
-    c->argc = 3 + nkeys + nargs;
-    at = wire_put_arg(c->args, count);
-    at = put_args(at, keys, nkeys);
-    at = put_args(at, args, nargs);
-    c->len = (size_t)(at - c->args);
-    call_begin(r, c, timeout_ms);
+    if (c)
+        call_begin(r, c, timeout_ms);
     return c;
 }
 
