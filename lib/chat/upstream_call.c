@@ -55,7 +55,7 @@ struct upstream_call {
     size_t                text_len; /* bytes handed on */
     struct err           *cut;      /* in OVER: what ended the response, NULL = its end */
     bool                  heard;    /* an event has come: the first token's deadline is met */
-    int64_t               heard_at; /* when the last byte came */
+    int64_t               silent_since; /* the last byte; before the first event, the request */
     bool                  paused;
     bool                  talking;  /* within on_text, where we may be cancelled */
     bool                  cancelled;
@@ -96,6 +96,14 @@ static void fail(struct upstream_call *c, enum err_code code, const char *why)
     finish(c, &e);
 }
 
+/* Of the turn; never 0, which would mean no limit. */
+static int64_t time_left(const struct upstream_call *c)
+{
+    int64_t left = c->deadline - clock_ms();
+
+    return left > 0 ? left : 1;
+}
+
 /* ASK */
 
 /* A copy as long as another try is possible. */
@@ -122,7 +130,7 @@ static bool ask(struct upstream_call *c)
         .url = c->up->url,
         .headers = headers,
         .body_len = c->body_len,
-        .total_timeout = c->deadline - clock_ms(),
+        .total_timeout = time_left(c),
     };
 
     c->state = CALL_ASK;
@@ -136,6 +144,7 @@ static bool ask(struct upstream_call *c)
         return false;
     if (c->paused)
         http_pause(c->http);
+    c->silent_since = clock_ms();
     set_timer(c, settings(c)->model.first_token_timeout);
     return true;
 }
@@ -156,6 +165,7 @@ static void on_status(void *arg, int status)
         c->state = CALL_FAULT;
         buf_init(&c->whole, FAULT_MAX);
         set_timer(c, FAULT_GRACE);
+        http_resume(c->http);       /* nobody reads this but we */
     } else if (c->head.body == OPENAI_OTHER) {
         fail(c, ERR_UPSTREAM, "an HTML page instead of an answer: is the base URL right?");
     }
@@ -165,6 +175,7 @@ static void on_status(void *arg, int status)
 static void first_heard(struct upstream_call *c)
 {
     c->heard = true;
+    c->silent_since = clock_ms();
     set_timer(c, settings(c)->model.idle_timeout);
 }
 
@@ -194,7 +205,8 @@ static bool on_body(void *arg, const char *bytes, size_t len)
     struct upstream_call *c = arg;
     struct err e = ERR_NONE;
 
-    c->heard_at = clock_ms();
+    if (c->heard)
+        c->silent_since = clock_ms();
     if (c->state == CALL_ASK && !begin_answer(c))
         return false;
     if (c->state != CALL_STREAM) {
@@ -232,7 +244,6 @@ static void on_over(void *arg, int status, const struct err *e)
     case CALL_ASK:
         if (!e)
             err_set(&why, ERR_UPSTREAM, "an answer without a body");
-        err_wrap(&why, "asking the model");
         try_again(c, e && e->code != ERR_INTERNAL, &why);
         break;
     default:
@@ -296,7 +307,7 @@ static void end_of_stream(struct upstream_call *c, const struct err *e)
     }
     timer_stop(&c->timer);
     if (c->paused)      /* what nobody takes must end too */
-        set_timer(c, c->deadline - clock_ms());
+        set_timer(c, time_left(c));
     else
         read_events(c);
 }
@@ -346,7 +357,7 @@ static void read_whole(struct upstream_call *c)
     if (!talk(c, text))
         return;
     if (c->paused)
-        set_timer(c, c->deadline - clock_ms());
+        set_timer(c, time_left(c));
     else
         conclude(c);
 }
@@ -449,7 +460,7 @@ static void on_silence(struct upstream_call *c)
 {
     int64_t limit = c->heard ? settings(c)->model.idle_timeout
                              : settings(c)->model.first_token_timeout;
-    int64_t left = c->heard ? c->heard_at + limit - clock_ms() : 0;
+    int64_t left = c->silent_since + limit - clock_ms();
 
     if (openai_finished(&c->reader)) {
         http_cancel(c->http);
@@ -523,7 +534,7 @@ void upstream_pause(struct upstream_call *c)
         return;
     c->paused = true;
     timer_stop(&c->resumed);
-    if (c->http)
+    if (c->http && c->state != CALL_FAULT)
         http_pause(c->http);
 }
 
@@ -532,6 +543,6 @@ void upstream_resume(struct upstream_call *c)
     if (!c->paused)
         return;
     c->paused = false;
-    c->heard_at = clock_ms();
+    c->silent_since = clock_ms();
     timer_set(&c->resumed, 0);
 }

@@ -158,6 +158,21 @@ START_TEST(the_pieces_are_the_answer_and_come_after_the_call)
 }
 END_TEST
 
+START_TEST(a_long_word_is_cut_between_characters) /* _i: where its first emoji begins */
+{
+    char   word[128] = "aaaa";
+    size_t len;
+
+    word[_i] = '\0';
+    for (int i = 0; i < 10; i++)
+        strcat(word, "\xF0\x9F\x98\x80");
+    len = demo_piece(word, strlen(word));
+    ck_assert_uint_gt(len, 0);
+    ck_assert_uint_le(len, 24);
+    ck_assert(text_is_utf8(word, len));
+}
+END_TEST
+
 START_TEST(nothing_comes_while_it_is_paused)
 {
     struct model_question q = question("Hi", 0);
@@ -207,6 +222,7 @@ int main(void)
     tcase_add_test(t, the_quotation_stays_on_one_line_and_is_cut_between_characters);
     tcase_add_test(t, a_long_question_gets_a_list_a_table_and_code);
     tcase_add_loop_test(t, the_pieces_are_the_answer_and_come_after_the_call, 0, n);
+    tcase_add_loop_test(t, a_long_word_is_cut_between_characters, 0, 5);
     tcase_add_test(t, nothing_comes_while_it_is_paused);
     tcase_add_test(t, nothing_comes_after_it_was_cancelled);
     suite_add_tcase(suite, t);

@@ -179,6 +179,9 @@ static const struct model_handlers handlers = { on_text, on_done };
 static void setup(void)
 {
     loop = loop_new();
+    model = NULL;
+    peer = NULL;
+    last_request = NULL;
     serve();
     memset(&settings, 0, sizeof(settings));
     settings.model.base_url = base_url;
@@ -546,13 +549,13 @@ START_TEST(the_idle_time_counts_from_the_first_token_and_any_byte_starts_it_anew
     static const struct reply replies[] = { { STREAM, THEN_KEEP } };
     int64_t begun;
 
-    settings.model.idle_timeout = 200;
+    settings.model.idle_timeout = 300;
     ASK(replies);
     support_until_count(loop, &requests, 1);
-    support_turn(loop, 300);        /* more than idle, less than the first token's time */
+    support_turn(loop, 400);        /* more than idle, less than the first token's time */
     server_says(DELTA("Hel"));
     support_until_count(loop, &pieces, 1);
-    for (begun = clock_ms(); clock_ms() - begun < 400; support_turn(loop, 20))
+    for (begun = clock_ms(); clock_ms() - begun < 500; support_turn(loop, 20))
         server_says(":\n\n");
     ck_assert_int_eq(ends, 0);
     pause_after = 2;
@@ -642,6 +645,57 @@ START_TEST(a_pause_before_the_answer_holds_too)
     model_resume(call);
     support_until(loop, &done);
     heard_hello();
+}
+END_TEST
+
+START_TEST(a_pause_does_not_hold_what_an_error_says)
+{
+    static const struct reply replies[] = {
+        { FAULT("429 No", "", "{\"error\":{\"code\":\"insufficient_quota\"}}"), THEN_CLOSE },
+    };
+
+    ASK(replies);
+    model_pause(call);
+    support_until(loop, &done);
+    ck_assert_msg(fault.code == ERR_UPSTREAM_QUOTA, "%s", fault.detail);
+    ck_assert_int_eq(requests, 1);
+}
+END_TEST
+
+/* More than the buffers of two sockets hold. */
+static void server_says_16_mib(void)
+{
+    size_t size = 16 << 20;
+    char  *comment = malloc(size);
+
+    memset(comment, ':', size);
+    bufferevent_write(peer, comment, size);
+    free(comment);
+}
+
+START_TEST(while_paused_tcp_holds_the_server) /* 0: within an answer, 1: before it */
+{
+    static const struct reply replies[] = {
+        { FAULT("500 Oops", "Retry-After-Ms: 50\r\n", ""), THEN_CLOSE },
+        { STREAM DELTA("Hel"), THEN_KEEP },
+    };
+
+    pause_after = 1;
+    if (_i == 0) {
+        ask(replies + 1, 1);
+        support_until_count(loop, &pieces, 1);
+    } else {
+        ask(replies, 2);
+        support_until_count(loop, &requests, 1);
+        support_turn(loop, 20);
+        model_pause(call);
+        support_until_count(loop, &requests, 2);
+    }
+    server_says_16_mib();
+    support_turn(loop, 300);
+    ck_assert_int_eq(ends, 0);
+    ck_assert_ptr_nonnull(peer);
+    ck_assert_uint_gt(evbuffer_get_length(bufferevent_get_output(peer)), 0);
 }
 END_TEST
 
@@ -846,6 +900,8 @@ static void add_calls(Suite *suite)
     tcase_add_test(t, while_paused_no_text_comes_not_even_of_what_is_here_already);
     tcase_add_test(t, an_answer_that_ended_while_paused_is_told_after_resume);
     tcase_add_test(t, a_pause_before_the_answer_holds_too);
+    tcase_add_test(t, a_pause_does_not_hold_what_an_error_says);
+    tcase_add_loop_test(t, while_paused_tcp_holds_the_server, 0, 2);
     tcase_add_test(t, a_pause_does_not_outlast_the_turn);
     LOOP(t, a_cancelled_call_says_nothing_more_and_leaves_the_server, cancelled);
     tcase_add_test(t, a_call_can_be_cancelled_before_it_went_out_and_while_it_waits);
