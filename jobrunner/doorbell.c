@@ -26,14 +26,15 @@ struct doorbell {
     bool                     stopping;
     struct timer             silent;
 
-    /* One of these three is under way, or none when there are no places. */
-    struct redis_call       *reading;
-    struct task_call        *grouping;
+    /* One of these four is under way, or none when there are no places. */
     struct timer             read_again;
+    struct task_call        *grouping;
+    struct redis_call       *asking_id;
+    struct redis_call       *reading;
     char                     from[ENTRY_SIZE];  /* NEW_ENTRIES, or where our own go on */
 
-    int64_t                  reader_id;     /* the server's name of its connection; 0: unknown */
-    struct redis_call       *asking_id, *unblocking;
+    int64_t                  reader_id;     /* the server's name of the reader's connection */
+    struct redis_call       *unblocking;
 
     struct redis_call       *claiming;
     struct timer             claim_timer;
@@ -72,7 +73,38 @@ static void hand_over(struct doorbell *b, const struct redisReply *entries)
     }
 }
 
-/* --- reading --- */
+/* --- reading: again -> group -> id -> read, read, ... --- */
+
+static void read_again(struct doorbell *b)
+{
+    snprintf(b->from, sizeof b->from, FIRST_ENTRY);
+    if (!b->stopping)
+        timer_set(&b->read_again, AGAIN_MS);
+    see_whether_silent(b);
+}
+
+static void on_reader_id(void *arg, const struct redisReply *reply, const struct err *e)
+{
+    struct doorbell *b = arg;
+
+    b->asking_id = NULL;
+    b->reader_id = e ? 0 : redis_reply_int(reply);
+    if (e)
+        read_again(b);
+    else
+        read_next(b);
+}
+
+/* By its name a read that waits can be ended. Asked before the first read, behind which it would
+ * have to wait. */
+static void ask_reader_id(struct doorbell *b)
+{
+    b->asking_id = redis_command(b->deps.reader, 0,
+                                 (struct redis_arg[]){ REDIS_LIT("CLIENT"), REDIS_LIT("ID") }, 2,
+                                 on_reader_id, b);
+    if (!b->asking_id)
+        read_again(b);
+}
 
 static void on_group(void *arg, int64_t made, const struct err *e)
 {
@@ -82,12 +114,12 @@ static void on_group(void *arg, int64_t made, const struct err *e)
     if (e) {
         if (e->code != ERR_STORE)
             log_error(NULL, "doorbell group=failed words=\"%s\"", e->detail);
-        timer_set(&b->read_again, AGAIN_MS);
+        read_again(b);
         return;
     }
     if (made)
         log_info(NULL, "doorbell group=made");
-    read_next(b);
+    ask_reader_id(b);
 }
 
 /* Each read after a fault begins here: the fault may have been that the group is gone. */
@@ -98,7 +130,7 @@ static void ensure_group(void *arg)
     b->on.on_turn(b->arg);
     b->grouping = task_group(b->deps.redis, on_group, b);
     if (!b->grouping)
-        timer_set(&b->read_again, AGAIN_MS);
+        read_again(b);
 }
 
 /* While our own entries are looked through: on to the next page, or to the new ones. */
@@ -124,14 +156,12 @@ static void on_read(void *arg, const struct redisReply *reply, const struct err 
     if (e) {
         if (e->code != ERR_STORE)
             log_warn(NULL, "doorbell read=failed words=\"%s\"", e->detail);
-        snprintf(b->from, sizeof b->from, FIRST_ENTRY);
-        if (!b->stopping)
-            timer_set(&b->read_again, AGAIN_MS);
-    } else {
-        advance(b, entries);
-        hand_over(b, entries);
-        read_next(b);
+        read_again(b);
+        return;
     }
+    advance(b, entries);
+    hand_over(b, entries);
+    read_next(b);
     see_whether_silent(b);
 }
 
@@ -140,7 +170,8 @@ static void read_next(struct doorbell *b)
     size_t places = b->on.places(b->arg);
     char count[24], block[24];
 
-    if (b->stopping || !places || b->reading || b->grouping || timer_running(&b->read_again))
+    if (b->stopping || !places || b->reading || b->asking_id || b->grouping ||
+        timer_running(&b->read_again))
         return;
     snprintf(count, sizeof count, "%zu", places);
     snprintf(block, sizeof block, "%d", BLOCK_MS);
@@ -153,7 +184,7 @@ static void read_next(struct doorbell *b)
                                    REDIS_LIT("STREAMS"), REDIS_LIT(KEYS_TASKS_STREAM),
                                    redis_str(b->from) }, 11, on_read, b);
     if (!b->reading)
-        timer_set(&b->read_again, AGAIN_MS);
+        read_again(b);
 }
 
 void doorbell_more(struct doorbell *b)
@@ -207,28 +238,7 @@ void doorbell_reconnected(struct doorbell *b)
     b->claim_after = clock_ms() + b->deps.settings->tasks.lease;
 }
 
-/* --- the reader's connection has a name, by which a read that waits can be ended --- */
-
-static void on_reader_id(void *arg, const struct redisReply *reply, const struct err *e)
-{
-    struct doorbell *b = arg;
-
-    b->asking_id = NULL;
-    b->reader_id = e ? 0 : redis_reply_int(reply);
-}
-
-static void on_reader_state(void *arg, bool up)
-{
-    struct doorbell *b = arg;
-
-    b->reader_id = 0;
-    redis_call_cancel(b->asking_id);
-    b->asking_id = NULL;
-    if (up)
-        b->asking_id = redis_command(b->deps.reader, 0,
-                                     (struct redis_arg[]){ REDIS_LIT("CLIENT"), REDIS_LIT("ID") },
-                                     2, on_reader_id, b);
-}
+/* --- beginning and end --- */
 
 static void on_unblocked(void *arg, const struct redisReply *reply, const struct err *e)
 {
@@ -254,8 +264,6 @@ static void end_read(struct doorbell *b)
                                   3, on_unblocked, b);
 }
 
-/* --- beginning and end --- */
-
 struct doorbell *doorbell_new(const struct doorbell_deps *d, const struct doorbell_handlers *on,
                               void *arg)
 {
@@ -274,9 +282,6 @@ struct doorbell *doorbell_new(const struct doorbell_deps *d, const struct doorbe
     timer_set(&b->read_again, 0);
     timer_set(&b->claim_timer, d->settings->tasks.lease / 2);
     doorbell_reconnected(b);
-    redis_on_state(d->reader, on_reader_state, b);
-    if (redis_is_up(d->reader))
-        on_reader_state(b, true);
     return b;
 }
 
@@ -286,7 +291,9 @@ void doorbell_stop(struct doorbell *b)
     timer_stop(&b->read_again);
     timer_stop(&b->claim_timer);
     task_call_cancel(b->grouping);
+    redis_call_cancel(b->asking_id);
     b->grouping = NULL;
+    b->asking_id = NULL;
     end_read(b);
     see_whether_silent(b);
 }
@@ -295,7 +302,6 @@ void doorbell_free(struct doorbell *b)
 {
     if (!b)
         return;
-    redis_on_state(b->deps.reader, NULL, NULL);
     timer_stop(&b->silent);
     timer_stop(&b->read_again);
     timer_stop(&b->claim_timer);

@@ -51,10 +51,8 @@ static void on_turn(void *arg)
 {
     struct runner *r = arg;
 
-    if (r->deps.slot) {
+    if (r->deps.slot)
         r->deps.slot->turned_at = clock_wall_ms();
-        r->deps.slot->active = r->in_flight;
-    }
 }
 
 /* Neither with all places taken nor while stopping is anything read, which is no standstill. */
@@ -76,13 +74,22 @@ static size_t places(void *arg)
     return r->places - r->in_flight;
 }
 
+static void count_in_flight(struct runner *r, int change)
+{
+    r->in_flight += (size_t)change;
+    if (!r->deps.slot)
+        return;
+    r->deps.slot->active = r->in_flight;
+    r->deps.slot->requests += change > 0;
+}
+
 static void on_end(void *arg)
 {
     struct flight *f = arg;
     struct runner *r = f->runner;
 
     f->work = NULL;
-    r->in_flight--;
+    count_in_flight(r, -1);
     doorbell_more(r->doorbell);
     see_whether_stopped(r);
 }
@@ -115,9 +122,7 @@ static bool on_entry(void *arg, const char *entry, const char *task_id)
         f->work = write_doc_start(&r->work, task_id, entry, on_end, f);
     if (!f || !f->work)
         return false;
-    r->in_flight++;
-    if (r->deps.slot)
-        r->deps.slot->requests++;
+    count_in_flight(r, 1);
     if (r->phase != WORKING)            /* it came after we had said that we stop */
         write_doc_hand_back(f->work);
     return true;

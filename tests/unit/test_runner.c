@@ -1,0 +1,377 @@
+/* Runners over a real Redis and a store in the test's hands: how many at once, what becomes of
+ * each verdict, of dead runners, lost leases and an orderly stop. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "tests/unit/runner_support.h"
+
+/* --- the straight road --- */
+
+START_TEST(an_accepted_task_is_written_and_finished)
+{
+    const char *id = task_make("s");
+    struct task t;
+
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    t = task_now(id);
+    ck_assert_int_eq(t.attempts, 1);
+    ck_assert_str_eq(t.store, "fake");
+    ck_assert_int_eq(strncmp(t.document, "doc-", 4), 0);
+    ck_assert_str_eq(t.error_code, "");
+    task_expect("0", "XLEN c1:tasks:stream");
+    task_expect("0", "ZCARD c1:tasks:open");
+    ck_assert_int_eq(fake.begun, 1);
+}
+END_TEST
+
+START_TEST(a_task_accepted_while_the_runner_waits_is_begun_at_once)
+{
+    const char *id;
+    int64_t before;
+
+    machine_start(&machines[0]);
+    until_it_reads();
+    before = clock_ms();
+    id = task_make("s");
+    until_status(id, TASK_FINISHED);
+    ck_assert_int_lt(clock_ms() - before, 1500);
+}
+END_TEST
+
+START_TEST(the_document_is_the_dialog_as_it_was_at_acceptance)
+{
+    const char *id = task_make("s");
+
+    task_ask("EVAL return(redis.call('RPUSH',KEYS[1],redis.call('LINDEX',KEYS[1],-1))) 1 "
+             "c1:{default}:s:1:s:msgs");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    ck_assert_ptr_nonnull(strstr(fake.html, "question 1"));
+    ck_assert_ptr_nonnull(strstr(fake.html, "answer 3"));
+    ck_assert_ptr_null(strstr(strstr(fake.html, "answer 3") + 1, "answer 3"));
+    ck_assert_ptr_nonnull(strstr(fake.html, "</html>"));
+}
+END_TEST
+
+START_TEST(a_long_dialog_is_read_whole_and_in_order)
+{
+    const char *id;
+    const char *at = fake.html;
+
+    task_dialog("long", 123);
+    id = task_make("long");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    for (int i = 1; i <= 123; i++) {
+        char words[32];
+
+        snprintf(words, sizeof words, "question %d", i);
+        at = strstr(at, words);
+        ck_assert_msg(at != NULL, "%s is missing or in another place", words);
+    }
+}
+END_TEST
+
+START_TEST(a_dialog_without_turns_becomes_an_empty_document)
+{
+    const char *id;
+
+    task_dialog("empty", 0);
+    id = task_make("empty");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    ck_assert_ptr_nonnull(strstr(fake.html, "</html>"));
+}
+END_TEST
+
+/* --- many at once --- */
+
+START_TEST(as_many_run_at_once_as_the_setting_says_and_no_more)
+{
+    const char *ids[10];
+
+    fake.hold = true;
+    for (int i = 0; i < 10; i++)
+        ids[i] = task_make("s");
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 4);
+    support_turn(task_loop, 200);
+    ck_assert_int_eq(fake.open, 4);
+    ck_assert_int_eq(machines[0].slot.active, 4);
+    fake_release();
+    for (int i = 0; i < 10; i++)
+        until_status(ids[i], TASK_FINISHED);
+    ck_assert_int_eq(fake.most_open, 4);
+    ck_assert_int_eq(fake.begun, 10);
+}
+END_TEST
+
+START_TEST(two_runners_share_the_tasks_and_none_is_written_twice)
+{
+    enum { MANY = 40 };
+    const char *ids[MANY];
+
+    for (int i = 0; i < MANY; i++)
+        ids[i] = task_make("s");
+    machine_start(&machines[0]);
+    machine_start(&machines[1]);
+    for (int i = 0; i < MANY; i++)
+        until_status(ids[i], TASK_FINISHED);
+    ck_assert_int_eq(fake.begun, MANY);
+    ck_assert_uint_gt(machines[0].slot.requests, 0);
+    ck_assert_uint_gt(machines[1].slot.requests, 0);
+}
+END_TEST
+
+START_TEST(an_entry_without_a_task_is_cleared_away)
+{
+    const char *id;
+
+    task_ask("XADD c1:tasks:stream * t nosuchtask");
+    task_ask("XADD c1:tasks:stream * what ever");
+    id = task_make("s");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    task_expect("0", "XLEN c1:tasks:stream");
+}
+END_TEST
+
+/* --- verdicts --- */
+
+START_TEST(a_passing_fault_is_tried_again)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.retry_base = 1;
+    fake.verdict = STORE_TRY_AGAIN;
+    machine_start(&machines[0]);
+    until_field(id, "at", "2");
+    fake.verdict = STORE_OK;
+    until_status(id, TASK_FINISHED);
+    ck_assert_str_eq(fake.known + strlen("doc-"), id);  /* a later try knows the document */
+}
+END_TEST
+
+START_TEST(a_task_whose_attempts_are_used_up_has_failed)
+{
+    const char *id = task_make("s");
+    struct task t;
+
+    task_settings.tasks.retry_base = 1;
+    task_settings.tasks.attempts = 2;
+    fake.verdict = STORE_TRY_AGAIN;
+    machine_start(&machines[0]);
+    until_status(id, TASK_FAILED);
+    t = task_now(id);
+    ck_assert_int_eq(t.attempts, 2);
+    ck_assert_str_eq(t.error_code, "document_failed");
+    ck_assert_str_eq(t.error_detail, "the fake store says so");
+    task_expect("-1", "PTTL c1:task:%s", id);
+}
+END_TEST
+
+START_TEST(what_can_never_succeed_fails_at_once)
+{
+    const char *id = task_make("s");
+
+    fake.verdict = STORE_IMPOSSIBLE;
+    machine_start(&machines[0]);
+    until_status(id, TASK_FAILED);
+    ck_assert_int_eq(task_now(id).attempts, 1);
+    ck_assert_str_eq(task_now(id).error_code, "document_refused");
+}
+END_TEST
+
+START_TEST(a_dialog_that_is_gone_fails_its_task)
+{
+    const char *id = task_make("s");
+
+    task_ask("DEL c1:{default}:s:1:s c1:{default}:s:1:s:msgs");
+    if (_i == 1)                /* another took its name */
+        task_ask("HSET c1:{default}:s:1:s created 9999999999999 updated 9999999999999 turns 0");
+    if (_i == 2)
+        task_ask("HSET c1:{default}:s:1:s created 1 updated 1 turns 3");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FAILED);
+    ck_assert_str_eq(task_now(id).error_code, "dialog_gone");
+    ck_assert_int_eq(fake.begun, 0);
+}
+END_TEST
+
+START_TEST(a_turn_that_cannot_be_read_fails_its_task)
+{
+    const char *id = task_make("s");
+
+    task_ask("LSET c1:{default}:s:1:s:msgs %d rubbish", _i);
+    machine_start(&machines[0]);
+    until_status(id, TASK_FAILED);
+    ck_assert_str_eq(task_now(id).error_code, "dialog_broken");
+}
+END_TEST
+
+/* --- leases --- */
+
+START_TEST(the_tasks_of_a_dead_runner_are_taken_over_by_another)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.lease = 600;
+    fake.hold = true;
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    machine_kill(&machines[0]);
+    ck_assert_int_eq(task_now(id).status, TASK_RUNNING);
+    fake.hold = false;
+    machine_start(&machines[1]);
+    until_status(id, TASK_FINISHED);
+    ck_assert_int_eq(task_now(id).attempts, 2);
+    ck_assert_int_eq(strncmp(fake.known, "doc-", 4), 0);
+}
+END_TEST
+
+START_TEST(a_lease_is_renewed_as_long_as_the_work_lasts)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.lease = 300;
+    fake.step_ms = 10;
+    fake.hold = true;
+    machine_start(&machines[0]);
+    machine_start(&machines[1]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    support_turn(task_loop, 1500);
+    ck_assert_int_eq(fake.begun, 1);
+    fake_release();
+    until_status(id, TASK_FINISHED);
+    ck_assert_int_eq(task_now(id).attempts, 1);
+}
+END_TEST
+
+START_TEST(whoever_lost_its_lease_stops_and_leaves_the_task_alone)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.lease = 900;
+    fake.hold = true;
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    task_ask("HSET c1:task:%s tk another un 9999999999999", id);
+    support_until_count(task_loop, &fake.cancelled, 1);
+    ck_assert_str_eq(task_field(id, "tk"), "another");
+    ck_assert_int_eq(task_now(id).status, TASK_RUNNING);
+}
+END_TEST
+
+START_TEST(a_document_is_recorded_before_the_store_may_go_on)
+{
+    const char *id = task_make("s");
+
+    fake.hold = true;
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    ck_assert_int_eq(strncmp(task_now(id).document, "doc-", 4), 0);
+    ck_assert_int_eq(task_now(id).status, TASK_RUNNING);
+}
+END_TEST
+
+START_TEST(a_document_that_may_not_be_recorded_is_not_filled)
+{
+    const char *id = task_make("s");
+
+    task_ask("ZADD c1:tasks:swept 1 doc-%s", id);
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.cancelled, 1);
+    ck_assert_int_eq(fake.proceeded, 0);
+}
+END_TEST
+
+/* --- stopping --- */
+
+START_TEST(a_stopped_runner_finishes_what_is_in_flight_and_takes_nothing_new)
+{
+    const char *first = task_make("s"), *second;
+
+    fake.hold = true;
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    machine_stop(&machines[0]);
+    second = task_make("s");
+    support_turn(task_loop, 200);
+    ck_assert_int_eq(machines[0].stopped, 0);
+    fake_release();
+    support_until_count(task_loop, &machines[0].stopped, 1);
+    ck_assert_int_eq(task_now(first).status, TASK_FINISHED);
+    ck_assert_int_eq(task_now(second).status, TASK_PENDING);
+    ck_assert_int_eq(task_now(second).attempts, 0);
+}
+END_TEST
+
+START_TEST(a_runner_that_waits_for_tasks_stops_at_once)
+{
+    int64_t before;
+
+    machine_start(&machines[0]);
+    until_it_reads();
+    before = clock_ms();
+    machine_stop(&machines[0]);
+    support_until_count(task_loop, &machines[0].stopped, 1);
+    ck_assert_int_lt(clock_ms() - before, 1000);
+}
+END_TEST
+
+START_TEST(what_takes_too_long_to_stop_is_handed_back_uncounted_and_another_does_it)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.stop_timeout = 100;
+    fake.hold = true;
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    machine_stop(&machines[0]);
+    support_until_count(task_loop, &machines[0].stopped, 1);
+    ck_assert_int_eq(fake.cancelled, 1);
+    ck_assert_int_eq(task_now(id).status, TASK_PENDING);
+    ck_assert_int_eq(task_now(id).attempts, 0);
+    fake.hold = false;
+    machine_start(&machines[1]);
+    until_status(id, TASK_FINISHED);
+    ck_assert_int_eq(task_now(id).attempts, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("runner");
+    TCase *t = tcase_create("redis");
+
+    tcase_add_unchecked_fixture(t, task_case_setup, task_case_teardown);
+    tcase_add_checked_fixture(t, runner_setup, runner_teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, an_accepted_task_is_written_and_finished);
+    tcase_add_test(t, a_task_accepted_while_the_runner_waits_is_begun_at_once);
+    tcase_add_test(t, the_document_is_the_dialog_as_it_was_at_acceptance);
+    tcase_add_test(t, a_long_dialog_is_read_whole_and_in_order);
+    tcase_add_test(t, a_dialog_without_turns_becomes_an_empty_document);
+    tcase_add_test(t, as_many_run_at_once_as_the_setting_says_and_no_more);
+    tcase_add_test(t, two_runners_share_the_tasks_and_none_is_written_twice);
+    tcase_add_test(t, an_entry_without_a_task_is_cleared_away);
+    tcase_add_test(t, a_passing_fault_is_tried_again);
+    tcase_add_test(t, a_task_whose_attempts_are_used_up_has_failed);
+    tcase_add_test(t, what_can_never_succeed_fails_at_once);
+    tcase_add_loop_test(t, a_dialog_that_is_gone_fails_its_task, 0, 3);
+    tcase_add_loop_test(t, a_turn_that_cannot_be_read_fails_its_task, 0, 3);
+    tcase_add_test(t, the_tasks_of_a_dead_runner_are_taken_over_by_another);
+    tcase_add_test(t, a_lease_is_renewed_as_long_as_the_work_lasts);
+    tcase_add_test(t, whoever_lost_its_lease_stops_and_leaves_the_task_alone);
+    tcase_add_test(t, a_document_is_recorded_before_the_store_may_go_on);
+    tcase_add_test(t, a_document_that_may_not_be_recorded_is_not_filled);
+    tcase_add_test(t, a_stopped_runner_finishes_what_is_in_flight_and_takes_nothing_new);
+    tcase_add_test(t, a_runner_that_waits_for_tasks_stops_at_once);
+    tcase_add_test(t, what_takes_too_long_to_stop_is_handed_back_uncounted_and_another_does_it);
+    suite_add_tcase(s, t);
+    return support_run(s);
+}
