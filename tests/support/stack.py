@@ -183,6 +183,15 @@ class Stack:
             return said if said.get("status") == status else None
         return until(is_so, f"/ready says {status}", timeout)
 
+    def wait_connected(self, timeout: float = 20) -> None:
+        """Waits until all children have found Redis (again); /ready speaks for one only."""
+        def all_are() -> bool:
+            clients = self.redis.command("CLIENT", "LIST").decode()
+            return all(clients.count(f" name={name} ") == len(self.pool.children())
+                       for name in ("confab-fcgi", "confab-fcgi-wake"))
+        until(all_are, "all children are connected to Redis", timeout)
+        self.wait_ready(timeout=timeout)
+
     # What tests do
 
     def chat(self, session: str | None = None) -> Dialog:
