@@ -3,8 +3,10 @@
  * begins "now" was woken. */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/chat/session_turn.h"
 #include "tests/unit/session_support.h"
 
 #define HASH "c1:{default}:s:1:s"
@@ -158,6 +160,31 @@ START_TEST(who_is_not_woken_looks_by_itself)
     second = waiter_of(deaf, 1);
     save_now(first);
     user_until_begun_now(second);
+}
+END_TEST
+
+static bool has_looked_twice(void *arg)
+{
+    char *stats = support_redis_ask(redis_server, "INFO commandstats");
+    bool has = strstr(stats, "cmdstat_evalsha:calls=2,");
+
+    (void)arg;
+    free(stats);
+    return has;
+}
+
+/* The message and the answer come over two connections, in any order. */
+START_TEST(who_is_woken_before_the_answer_to_its_look_looks_again)
+{
+    struct user *second;
+
+    holder_of(a);
+    free(support_redis_ask(redis_server, "CONFIG RESETSTAT"));
+    second = user_begin(b, "s");
+    session_turn_wake(second->turn);
+    session_turn_wake(second->turn);
+    support_until_true(loop, has_looked_twice, NULL);
+    ck_assert(!second->answered);
 }
 END_TEST
 
@@ -347,6 +374,21 @@ START_TEST(a_stalled_owner_that_gives_up_does_not_free_anothers_lock)
 }
 END_TEST
 
+START_TEST(a_stalled_owner_renews_no_lock_that_is_not_its_own)
+{
+    struct user *second, *third;
+
+    settings.session.lease = 3 * SHORT_LEASE_MS;
+    holder_of(a);
+    end_lease();
+    second = holder_of(b);
+    user_drop(second);
+    support_turn(loop, 2 * SHORT_LEASE_MS);     /* in which the first one tries */
+    third = user_begin(b, "s");
+    user_until_begun_now(third);
+}
+END_TEST
+
 START_TEST(a_stalled_owner_may_save_as_long_as_nobody_has_begun)
 {
     struct user *first = holder_of(a);
@@ -395,6 +437,7 @@ static void add_order_tests(TCase *c)
     tcase_add_test(c, who_comes_later_does_not_pass_who_waits);
     tcase_add_test(c, other_sessions_do_not_wait);
     tcase_add_test(c, who_is_not_woken_looks_by_itself);
+    tcase_add_test(c, who_is_woken_before_the_answer_to_its_look_looks_again);
 }
 
 static void add_giving_up_tests(TCase *c)
@@ -416,6 +459,7 @@ static void add_stuck_tests(TCase *c)
     tcase_add_test(c, a_dead_waiter_holds_nobody_up_for_longer_than_a_lease);
     tcase_add_test(c, a_stalled_owner_is_refused_once_another_has_begun);
     tcase_add_test(c, a_stalled_owner_that_gives_up_does_not_free_anothers_lock);
+    tcase_add_test(c, a_stalled_owner_renews_no_lock_that_is_not_its_own);
     tcase_add_test(c, a_stalled_owner_may_save_as_long_as_nobody_has_begun);
     tcase_add_test(c, a_turn_whose_lock_is_forgotten_is_not_saved);
     tcase_add_test(c, every_grant_has_a_larger_fence_also_after_the_lock_was_forgotten);

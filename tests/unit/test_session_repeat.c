@@ -240,6 +240,28 @@ START_TEST(a_long_turn_stays_known_to_its_repeats)
 }
 END_TEST
 
+/* It stalled, its record ran out, and another request took the key meanwhile. */
+START_TEST(a_stalled_turn_leaves_the_record_of_a_later_request_alone)
+{
+    struct user *first = user_repeat(a, "s", "key", "body"), *later, *repeat;
+    char *record;
+
+    user_until_begun_now(first);
+    record = support_redis_ask(redis_server, "KEYS c1:{default}:idem:*");
+    free(support_redis_ask(redis_server, "DEL %s", record));
+    free(record);
+    later = user_repeat(b, "t", "key", "another body");
+    user_until_begun_now(later);
+    user_save(first, "q", "a");
+    user_until_saved(first);
+    ck_assert(first->saved);
+    repeat = user_repeat(b, "t", "key", "another body");
+    until_queue_has("t", 1);
+    user_save(later, "q", "the answer");
+    is_replay(repeat);
+}
+END_TEST
+
 START_TEST(the_record_lives_as_long_as_the_setting_says)
 {
     char *key, *ttl;
@@ -280,6 +302,7 @@ int main(void)
                         when_the_first_died_one_repeat_asks_again_and_the_others_get_its_answer,
                         0, 2);
     tcase_add_test(repeat, a_long_turn_stays_known_to_its_repeats);
+    tcase_add_test(repeat, a_stalled_turn_leaves_the_record_of_a_later_request_alone);
     tcase_add_test(repeat, the_record_lives_as_long_as_the_setting_says);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
