@@ -54,7 +54,7 @@ enum err_code redis_new(struct loop *l, const struct redis_options *o, struct re
 
     *out = NULL;
     if (redis_url_parse(o->url, &url, e) != ERR_OK)
-        return err_wrap(e, "the URL of Redis");
+        return err_wrap(e, "REDIS_URL ([redis] url)");
     r = calloc(1, sizeof *r);
     if (!r) {
         redis_url_close(&url);
