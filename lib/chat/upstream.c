@@ -1,11 +1,10 @@
-#include "lib/chat/upstream.h"
+#include "lib/chat/upstream_call.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "lib/chat/openai.h"
 
 enum { TEXT_MAX = 8192, MAX_IDLE = 64 };
 

@@ -2,9 +2,7 @@
 #define CONFAB_UPSTREAM_H
 /* Asks an OpenAI-compatible server. The calls are those of model.h, which hands them on. */
 
-#include "lib/base/buf.h"
 #include "lib/chat/model.h"
-#include "lib/io/http.h"
 
 struct upstream;
 struct upstream_call;
@@ -21,16 +19,5 @@ struct upstream_call *upstream_ask(struct upstream *u, const struct model_questi
 void upstream_cancel(struct upstream_call *c);
 void upstream_pause(struct upstream_call *c);
 void upstream_resume(struct upstream_call *c);
-
-/* For upstream_call.c only. */
-struct upstream {
-    struct loop           *loop;        /* borrowed */
-    const struct settings *settings;    /* borrowed */
-    struct http *http;
-    char        *url;
-    char        *auth;                  /* the header line; NULL = no key */
-    char        *description;
-    struct buf   text;                  /* of the event at hand: one at a time in a loop */
-};
 
 #endif

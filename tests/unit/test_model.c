@@ -699,14 +699,40 @@ START_TEST(while_paused_tcp_holds_the_server) /* 0: within an answer, 1: before 
 }
 END_TEST
 
+static const struct reply untaken[][1] = {
+    { { WHOLE, THEN_CLOSE } },
+    { { STREAM DELTA("Hel") DELTA("lo"), THEN_RESET } },
+    { { STREAM DELTA("Hello"), THEN_KEEP } },
+    { { "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"choices\":[{\"index\":0,"
+        "\"message\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}", THEN_CLOSE } },
+};
+
 START_TEST(a_pause_does_not_outlast_the_turn)
 {
-    static const struct reply replies[] = { { WHOLE, THEN_CLOSE } };
-
     settings.model.turn_timeout = 150;
     pause_after = 1;
-    ASK_TO_THE_END(replies);
+    ask_to_the_end(untaken[_i], 1);
+    ck_assert_int_ne(fault.code, ERR_OK);
+    no_second_end();
+}
+END_TEST
+
+START_TEST(a_pause_after_the_end_of_the_response_does_not_outlast_the_turn)
+{
+    static const struct reply replies[] = {
+        { STREAM DELTA("H") DELTA("e") DELTA("llo") STOP, THEN_CLOSE },
+    };
+
+    settings.model.turn_timeout = 200;
+    pause_after = 1;
+    ASK(replies);
+    support_until_count(loop, &pieces, 1);
+    support_turn(loop, 50);
+    pause_after = 2;
+    model_resume(call);
+    support_until(loop, &done);
     ck_assert_int_eq(fault.code, ERR_UPSTREAM_SLOW);
+    ck_assert_int_eq(pieces, 2);
     no_second_end();
 }
 END_TEST
@@ -902,7 +928,8 @@ static void add_calls(Suite *suite)
     tcase_add_test(t, a_pause_before_the_answer_holds_too);
     tcase_add_test(t, a_pause_does_not_hold_what_an_error_says);
     tcase_add_loop_test(t, while_paused_tcp_holds_the_server, 0, 2);
-    tcase_add_test(t, a_pause_does_not_outlast_the_turn);
+    LOOP(t, a_pause_does_not_outlast_the_turn, untaken);
+    tcase_add_test(t, a_pause_after_the_end_of_the_response_does_not_outlast_the_turn);
     LOOP(t, a_cancelled_call_says_nothing_more_and_leaves_the_server, cancelled);
     tcase_add_test(t, a_call_can_be_cancelled_before_it_went_out_and_while_it_waits);
     tcase_add_test(t, a_call_can_be_cancelled_from_within_its_own_text);
