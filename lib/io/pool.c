@@ -63,11 +63,12 @@ static enum err_code open_file(struct pool *p, const char *dir, const char *name
 
     if (snprintf(path, sizeof path, "%s/%s.%d", dir, name, LAYOUT) >= (int)sizeof path)
         return err_set(e, ERR_INTERNAL, "the path of the scoreboard is too long");
-    if (mkdir(dir, 0775) < 0 && errno != EEXIST)
+    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
         return err_set(e, ERR_INTERNAL, "making %s: %s", dir, strerror(errno));
     p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (p->fd < 0)
         return err_set(e, ERR_INTERNAL, "opening %s: %s", path, strerror(errno));
+    /* Only ever longer: a slot that somebody has mapped must not vanish. */
     if (fstat(p->fd, &st) < 0 || (st.st_size < FILE_BYTES && ftruncate(p->fd, FILE_BYTES) < 0))
         return err_set(e, ERR_INTERNAL, "sizing %s: %s", path, strerror(errno));
     p->page = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
@@ -123,12 +124,8 @@ size_t pool_living(struct pool *p, struct pool_slot *out, size_t max)
 {
     size_t living = 0;
 
-    for (size_t i = 0; i < POOL_SLOTS; i++) {
-        if (!slot_is_taken(p, i))
-            continue;
-        if (living < max)
-            out[living] = *slot_at(p, i);
-        living++;
-    }
+    for (size_t i = 0; i < POOL_SLOTS && living < max; i++)
+        if (slot_is_taken(p, i))
+            out[living++] = *slot_at(p, i);
     return living;
 }

@@ -27,8 +27,8 @@ struct pool;
 enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e);
 void pool_leave(struct pool *p);        /* NULL: nothing */
 struct pool_slot *pool_mine(struct pool *p);
-/* Copies the slots of living processes, at most max; returns how many live (this one
- * included). */
+/* Copies the slots of living processes (this one included), at most max, and returns how many
+ * it copied. */
 size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
 
 #endif

@@ -109,7 +109,8 @@ START_TEST(all_slots_can_be_taken_and_not_one_more)
 
     for (int i = 1; i < POOL_SLOTS; i++)
         ck_assert_int_eq(pool_join(dir, "test", &others[i], NULL), ERR_OK);
-    ck_assert_uint_eq(pool_living(pool, living, 3), POOL_SLOTS);
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), POOL_SLOTS);
+    ck_assert_uint_eq(pool_living(pool, living, 3), 3);
     ck_assert_int_eq(pool_join(dir, "test", &more, &e), ERR_INTERNAL);
     ck_assert_ptr_null(more);
     ck_assert_ptr_nonnull(strstr(e.detail, "slots"));
