@@ -9,9 +9,8 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/chat/dialog_html.h"
 #include "lib/chat/turn.h"
-
-#include "jobrunner/dialog_html.h"
 
 enum {
     PAGE_TURNS = 50,

@@ -10,11 +10,11 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/settings.h"
+#include "lib/chat/dialog_html.h"
 #include "lib/chat/durability.h"
 #include "lib/chat/session.h"
 #include "lib/io/pool.h"
 
-#include "jobrunner/dialog_html.h"
 #include "jobrunner/runner.h"
 
 #ifndef PACKAGE_VERSION

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobrunner/dialog_html.h"
+#include "lib/chat/dialog_html.h"
 #include "lib/base/log.h"
 
 struct fake_store fake;

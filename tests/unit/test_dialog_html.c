@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobrunner/dialog_html.h"
+#include "lib/chat/dialog_html.h"
 #include "lib/base/clock.h"
 #include "tests/unit/support.h"
 

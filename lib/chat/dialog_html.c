@@ -1,13 +1,13 @@
-#include "jobrunner/dialog_html.h"
+#include "lib/chat/dialog_html.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "jobrunner/direction.h"
-#include "jobrunner/markdown.h"
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/chat/direction.h"
+#include "lib/chat/markdown.h"
 
 /* What only browsers and printers need. Google drops it; what it must keep stands inline. */
 static const char style_sheet[] =

@@ -1,4 +1,4 @@
-#include "jobrunner/direction.h"
+#include "lib/chat/direction.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "jobrunner/markdown.h"
+#include "lib/chat/markdown.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 #include <cmark-gfm-core-extensions.h>
 #include <cmark-gfm-extension_api.h>
 
-#include "jobrunner/direction.h"
-#include "jobrunner/markdown_render.h"
 #include "lib/base/text.h"
+#include "lib/chat/direction.h"
+#include "lib/chat/markdown_render.h"
 
 /* --- the parser's memory ---
  *

@@ -1,13 +1,13 @@
-#include "jobrunner/markdown_render.h"
+#include "lib/chat/markdown_render.h"
 
 #include <cmark-gfm-core-extensions.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "jobrunner/direction.h"
-#include "jobrunner/markdown_styles.h"
 #include "lib/base/text.h"
+#include "lib/chat/direction.h"
+#include "lib/chat/markdown_styles.h"
 
 enum { DEPTH_MAX = 100 };   /* of blocks and inlines in each other */
 
