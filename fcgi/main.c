@@ -9,12 +9,23 @@
 
 #include "fcgi/app.h"
 #include "fcgi/gateway.h"
-#include "fcgi/options.h"
 #include "fcgi/routes.h"
 #include "fcgi/upkeep.h"
+#include "lib/base/options.h"
 #include "lib/io/pool.h"
 
 enum { EXIT_USAGE = 2, START_BACKOFF_S = 1 };
+
+static const struct options_program program = {
+    .name = "confab-fcgi",
+    .needs_model = true,
+    .usage = "confab-fcgi: answers confab's HTTP API as a FastCGI child\n"
+             "\n"
+             "  spawn-fcgi -n -s SOCKET -b 4096 -- multiwatch -f CHILDREN -- confab-fcgi\n"
+             "\n"
+             "Serves the listening socket that it finds as descriptor 0. SIGTERM and SIGUSR1 let\n"
+             "the running requests end.\n",
+};
 
 static bool listens(int fd)
 {
@@ -130,7 +141,7 @@ int main(int argc, char **argv)
 {
     struct app app = { 0 };
     struct err e = ERR_NONE;
-    int answered = options_answer(argc, argv);
+    int answered = options_answer(&program, argc, argv);
 
     if (answered >= 0)
         return answered;

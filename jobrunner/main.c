@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/options.h"
 #include "lib/base/settings.h"
 #include "lib/chat/dialog_html.h"
 #include "lib/chat/durability.h"
@@ -17,14 +18,9 @@
 
 #include "jobrunner/runner.h"
 
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
-
 #define SCOREBOARD "jobrunner"
 
 enum {
-    EXIT_USAGE = 2,
     START_BACKOFF_S = 1,
     HEALTHY_MS = 15 * 1000,         /* a loop that has not turned for longer stands still */
 };
@@ -40,36 +36,14 @@ struct program {
     struct durability_call *asking;
 };
 
-static int usage(FILE *out, int status)
-{
-    fputs("confab-jobrunner: writes dialogs into documents, as tasks that are never lost\n"
-          "\n"
-          "  --help            this, and the settings\n"
-          "  --version\n"
-          "  --check           read and check the settings, and stop\n"
-          "  --health          exit 0 if the runners that share server.runtime_dir are at work\n"
-          "\n"
-          "As many may run as you like, on as many machines. SIGTERM lets the running tasks end.\n",
-          out);
-    return status;
-}
-
-static int help(void)
-{
-    usage(stdout, 0);
-    puts("\nSettings, from the environment, or from $CONFAB_CONFIG (/etc/confab/confab.ini):\n");
-    conf_help(settings_rows, settings_count, stdout);
-    return 0;
-}
-
-static int check(void)
-{
-    struct settings s = { 0 };
-    int status = settings_load(&s) ? 0 : EXIT_FAILURE;
-
-    settings_free(&s);
-    return status;
-}
+static const struct options_program command_line = {
+    .name = "confab-jobrunner",
+    .usage = "confab-jobrunner: writes dialogs into documents, as tasks that are never lost\n"
+             "\n"
+             "As many may run as you like, on as many machines. SIGTERM lets the running tasks end.\n"
+             "\n"
+             "  --health          exit 0 if the runners that share server.runtime_dir are at work\n",
+};
 
 /* --- --health --- */
 
@@ -235,15 +209,10 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
-    if (argc == 1)
-        return run();
-    if (argc == 2 && !strcmp(argv[1], "--help"))
-        return help();
-    if (argc == 2 && !strcmp(argv[1], "--version"))
-        return puts("confab-jobrunner " PACKAGE_VERSION) < 0;
-    if (argc == 2 && !strcmp(argv[1], "--check"))
-        return check();
+    int answered;
+
     if (argc == 2 && !strcmp(argv[1], "--health"))
         return health();
-    return usage(stderr, EXIT_USAGE);
+    answered = options_answer(&command_line, argc, argv);
+    return answered >= 0 ? answered : run();
 }
