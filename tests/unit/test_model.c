@@ -561,7 +561,7 @@ START_TEST(the_idle_time_counts_from_the_first_token_and_any_byte_starts_it_anew
     pause_after = 2;
     server_says(DELTA("l"));
     support_until_count(loop, &pieces, 2);
-    support_turn(loop, 500);        /* paused time is nobody's silence */
+    support_turn(loop, 600);        /* paused time is nobody's silence */
     ck_assert_int_eq(ends, 0);
     model_resume(call);
     support_turn(loop, 150);
