@@ -1,0 +1,99 @@
+/* confabctl: the operator's command. Runs on a machine of the installation, with its settings, and
+ * works on Redis directly, so that it also helps when no handler does. One file per group of
+ * commands. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "confabctl/ctl.h"
+#include "lib/base/log.h"
+#include "lib/base/options.h"
+
+struct command {
+    const char *name;           /* one or two words */
+    const char *arguments;
+    const char *help;
+    int       (*run)(struct ctl *c, int argc, char **argv);
+};
+
+static const struct command commands[] = {
+    { "pool", "", "the processes that are at work on this host", ctl_pool },
+};
+enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
+
+static void usage_of(const struct command *command, FILE *out)
+{
+    fprintf(out, "  confabctl %s %s\n", command->name, command->arguments);
+}
+
+static int usage(FILE *out, int status)
+{
+    fputs("confabctl: looks after an installation of confab\n\n", out);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        usage_of(&commands[i], out);
+        fprintf(out, "        %s\n", commands[i].help);
+    }
+    fputs("\n"
+          "  confabctl --help | --version | --get NAME\n"
+          "\n"
+          "The settings are those of the programs: the environment, and $CONFAB_CONFIG\n"
+          "(/etc/confab/confab.ini). Exit status: 0 well, 1 not, 2 wrong usage.\n", out);
+    return status;
+}
+
+/* How many words of the command line name this command; 0: it is another. */
+static int words_of(const struct command *command, int argc, char **argv)
+{
+    const char *name = command->name;
+    size_t first = strcspn(name, " ");
+
+    if (argc < 1 || strncmp(argv[0], name, first) != 0 || argv[0][first])
+        return 0;
+    if (!name[first])
+        return 1;
+    return argc >= 2 && strcmp(argv[1], name + first + 1) == 0 ? 2 : 0;
+}
+
+static void close_all(struct ctl *c)
+{
+    redis_free(c->redis);
+    loop_free(c->loop);
+    settings_free(&c->settings);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct ctl c = { .err = ERR_NONE };
+    int status = EXIT_FAILURE;
+
+    if (!settings_load(&c.settings)) {
+        fputs("confabctl: the settings are wrong, see confab.ini(5)\n", stderr);
+    } else {
+        log_init("confabctl", LOG_LEVEL_ERROR);
+        c.loop = loop_new();
+        status = c.loop ? command->run(&c, argc, argv) : ctl_failed(&c);
+    }
+    close_all(&c);
+    if (status == CTL_USAGE) {
+        fputs("usage:\n", stderr);
+        usage_of(command, stderr);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct options_program options = { .name = "confabctl", .usage = "confabctl\n" };
+
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return usage(stdout, EXIT_SUCCESS);
+    if (argc >= 2 && argv[1][0] == '-')
+        return options_answer(&options, argc, argv);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        int words = words_of(&commands[i], argc - 1, argv + 1);
+
+        if (words > 0)
+            return run(&commands[i], argc - words, argv + words);
+    }
+    return usage(stderr, CTL_USAGE);
+}
