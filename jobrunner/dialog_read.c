@@ -83,8 +83,9 @@ static void ask(void *arg)
         first = t->turns > 0 ? t->turns - 1 : 0;
         count = t->turns > 0;
     }
-    r->page = session_read(r->sessions, t->tenant, t->session, strlen(t->session), first,
-                           count < PAGE_TURNS ? count : PAGE_TURNS, on_page, r);
+    r->page = session_read_as_of(r->sessions, t->tenant, t->session, strlen(t->session),
+                                 t->created_at, first, count < PAGE_TURNS ? count : PAGE_TURNS,
+                                 on_page, r);
     if (!r->page)
         timer_set(&r->again, AGAIN_MS);
 }

@@ -54,6 +54,15 @@ struct key key_sessions_index(const char *tenant)
     return key_of_tenant(tenant, "idx:sessions");
 }
 
+struct key key_user_index(const char *tenant, const char *username, size_t len)
+{
+    struct key k = key_of_tenant(tenant, "idx:user:");
+
+    assert(len > 0 && len <= KEYS_USERNAME_MAX);
+    add(&k, username, len);
+    return k;
+}
+
 struct key key_idempotency(const char *tenant, const char *hash)
 {
     struct key k = key_of_tenant(tenant, "idem:");

@@ -10,9 +10,12 @@
  *   c1:{tenant}:s:<len>:<id>:lock    hash   fence, until, owner, deleted: see turn_begin.lua;
  *                                           w:<member> of those who wait: alive until
  *   c1:{tenant}:s:<len>:<id>:wait    zset   those who wait for the lock, by order of arrival
+ *   c1:{tenant}:s:<len>:<id>:kept    hash   a deleted session that running tasks still read;
+ *                     ...:kept:msgs  list   goes when the last of them ends
  *   c1:{tenant}:idx:sessions         zset   session ids by time of creation
+ *   c1:{tenant}:idx:user:<username>  zset   the same of one user's sessions
  *   c1:{tenant}:idem:<hash>          hash   a request with an Idempotency-Key: says, state,
- *                                           fence, turn; or says, task
+ *                                           fence, turn; or says, task; or says, session
  *   c1:task:<id>                     hash   a task, see task.h
  *   c1:tasks:open                    zset   tasks that are not finished or failed, by acceptance
  *   c1:tasks:due                     zset   tasks that wait for their next try, by when it is due
@@ -25,7 +28,8 @@
 
 #include "lib/io/redis.h"
 
-enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_TASK_MAX = 64,
+enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_USERNAME_MAX = 256,
+       KEYS_TASK_MAX = 64,
        KEYS_SIZE = 3 + KEYS_TENANT_MAX + KEYS_SESSION_MAX + 32 };
 
 #define KEYS_TASKS_OPEN   "c1:tasks:open"
@@ -38,9 +42,10 @@ enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_TASK_MAX = 64,
 struct key { char s[KEYS_SIZE]; size_t len; };
 
 /* All of them assert that the parts keep to the lengths above. s ends with a '\0' that len does
- * not count. kind: "" (the hash), "msgs", "lock", "wait". id may hold any byte. */
+ * not count. kind: "" (the hash), "msgs", "lock", "wait", "kept", "kept:msgs". id may hold any byte. */
 struct key key_session(const char *tenant, const char *id, size_t len, const char *kind);
 struct key key_sessions_index(const char *tenant);
+struct key key_user_index(const char *tenant, const char *username, size_t len);
 struct key key_idempotency(const char *tenant, const char *hash);
 struct key key_task(const char *task_id);
 struct key key_wake(const char *child);

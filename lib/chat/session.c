@@ -135,7 +135,9 @@ static void on_released(void *arg, const struct redisReply *reply, const struct 
 static void release(struct session_turn *t)
 {
     free(t->entry);
+    free(t->title);
     t->entry = NULL;
+    t->title = NULL;
     session_forget_window(t);
     t->call = session_call_release(t, on_released);
     if (!t->call)
@@ -163,6 +165,7 @@ void session_turn_free(struct session_turn *t)
     sessions_remove(t->sessions, t);
     free(t->window);
     free(t->entry);
+    free(t->title);
     free(t);
 }
 

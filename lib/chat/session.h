@@ -96,6 +96,11 @@ struct session_read;
 struct session_read *session_read(struct sessions *s, const char *tenant, const char *id,
                                   size_t id_len, int64_t first, int64_t count, session_page_fn *fn,
                                   void *arg);
+/* The session as it was at that time (wall ms of Redis), even if it was deleted since: as long as
+ * a task that was accepted by then is running. */
+struct session_read *session_read_as_of(struct sessions *s, const char *tenant, const char *id,
+                                        size_t id_len, int64_t as_of, int64_t first, int64_t count,
+                                        session_page_fn *fn, void *arg);
 void session_read_cancel(struct session_read *r);
 
 /* 1 to 256 bytes of UTF-8 without control characters, and neither "." nor "..". */

@@ -11,9 +11,9 @@ enum { LOCK_MARGIN_MS = 5 * 60 * 1000 };
 
 /* Arguments of one script; numbers are written into digits. */
 struct args {
-    struct redis_arg argv[8];
+    struct redis_arg argv[9];
     size_t           argc;
-    char             digits[8][24];
+    char             digits[9][24];
 };
 
 static void add(struct args *a, struct redis_arg arg)
@@ -59,7 +59,7 @@ static struct me me_of(const struct session_turn *t)
     return me;
 }
 
-static int64_t lock_life(const struct settings *s)
+int64_t session_lock_life(const struct settings *s)
 {
     return s->model.turn_timeout + s->session.wait + s->session.lease + LOCK_MARGIN_MS;
 }
@@ -82,7 +82,7 @@ struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn)
 
     add(&a, redis_str(me.s));
     add_number(&a, s->session.lease);
-    add_number(&a, lock_life(s));
+    add_number(&a, session_lock_life(s));
     add_number(&a, s->session.lease);   /* a dead waiter holds up as long as a dead owner */
     add_number(&a, s->session.busy == SESSION_BUSY_WAIT);
     add_number(&a, s->session.context_messages / 2);
@@ -100,7 +100,7 @@ struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn)
 
     add_number(&a, t->fence);
     add_number(&a, s->session.lease);
-    add_number(&a, lock_life(s));
+    add_number(&a, session_lock_life(s));
     return call(t, &lua_turn_renew, keys, 2, &a, fn);
 }
 
@@ -117,9 +117,10 @@ struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn)
     add(&a, (struct redis_arg){ t->entry, t->entry_len });
     add(&a, (struct redis_arg){ t->id, t->id_len });
     add_number(&a, s->session.ttl);
-    add_number(&a, lock_life(s));
+    add_number(&a, session_lock_life(s));
     add(&a, redis_str(t->says));
     add_number(&a, s->session.idempotency_ttl);
+    add(&a, redis_str(t->title ? t->title : ""));
     return call(t, &lua_turn_save, keys, 6, &a, fn);
 }
 

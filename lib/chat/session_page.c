@@ -73,10 +73,20 @@ struct session_read *session_read(struct sessions *s, const char *tenant, const 
                                   size_t id_len, int64_t first, int64_t count, session_page_fn *fn,
                                   void *arg)
 {
+    return session_read_as_of(s, tenant, id, id_len, 0, first, count, fn, arg);
+}
+
+struct session_read *session_read_as_of(struct sessions *s, const char *tenant, const char *id,
+                                        size_t id_len, int64_t as_of, int64_t first, int64_t count,
+                                        session_page_fn *fn, void *arg)
+{
     struct key hash = key_session(tenant, id, id_len, "");
     struct key msgs = key_session(tenant, id, id_len, "msgs");
-    struct redis_arg keys[] = { key_arg(&hash), key_arg(&msgs) };
-    char from[24], many[24], bytes[24];
+    struct key kept = key_session(tenant, id, id_len, "kept");
+    struct key kept_msgs = key_session(tenant, id, id_len, "kept:msgs");
+    struct redis_arg keys[] = { key_arg(&hash), key_arg(&msgs), key_arg(&kept),
+                                key_arg(&kept_msgs) };
+    char from[24], many[24], bytes[24], then[24];
     struct session_read *r = calloc(1, sizeof *r);
 
     if (!r)
@@ -84,6 +94,7 @@ struct session_read *session_read(struct sessions *s, const char *tenant, const 
     snprintf(from, sizeof from, "%" PRId64, first);
     snprintf(many, sizeof many, "%" PRId64, count);
     snprintf(bytes, sizeof bytes, "%d", SESSION_PAGE_BYTES);
+    snprintf(then, sizeof then, "%" PRId64, as_of);
     r->sessions = s;
     r->fn = fn;
     r->arg = arg;
@@ -91,9 +102,9 @@ struct session_read *session_read(struct sessions *s, const char *tenant, const 
     if (r->next)
         r->next->prev = r;
     s->reads = r;
-    r->call = redis_eval(s->redis, 0, &lua_turn_page, keys, 2,
-                         (struct redis_arg[]){ redis_str(from), redis_str(many), redis_str(bytes) },
-                         3, on_page, r);
+    r->call = redis_eval(s->redis, 0, &lua_turn_page, keys, 4,
+                         (struct redis_arg[]){ redis_str(from), redis_str(many), redis_str(bytes),
+                                               redis_str(then) }, 4, on_page, r);
     if (!r->call) {
         read_free(r);
         return NULL;

@@ -1,8 +1,10 @@
 /* HELD and SAVE: the lock is kept while the answer is made, then the pair is stored. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/chat/session_title.h"
 #include "lib/chat/session_turn.h"
 
 enum {
@@ -50,12 +52,22 @@ static void encode(struct session_turn *t, const struct turn *turn)
     buf_close(&out);
 }
 
+/* A session is called by its first words, unless it has a title. Without memory it goes without. */
+static void make_title(struct session_turn *t, const struct turn *turn)
+{
+    char title[SESSION_TITLE_MADE + 1];
+
+    if (t->number == 1 && session_title_of(turn->user, turn->user_len, title) > 0)
+        t->title = strdup(title);
+}
+
 void session_save(struct session_turn *t, const struct turn *turn, session_saved_fn *fn, void *arg)
 {
     assert(t->state == TURN_HELD);
     session_turn_quiet(t);
     session_forget_window(t);
     encode(t, turn);
+    make_title(t, turn);
     t->on_saved = fn;
     t->arg = arg;
     t->pause = 0;

@@ -46,6 +46,7 @@ struct session_turn {
     void                *window;        /* owned: what session_begun borrows; or NULL */
     char                *entry;         /* owned, while it is being saved */
     size_t               entry_len;
+    char                *title;         /* owned, while a first turn is being saved; or NULL */
     char                *idem;          /* inside text: name of the record, "" without a key */
     char                *says;          /* inside text: hash of session and body, "" likewise */
     char                *id;            /* inside text */
@@ -91,6 +92,7 @@ struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn);
 struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn);
 struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn);
 struct redis_call *session_call_release(struct session_turn *t, redis_fn *fn);
+int64_t session_lock_life(const struct settings *s);    /* of the lock's key, ms */
 
 /* session_page.c */
 void session_reads_free(struct sessions *s);

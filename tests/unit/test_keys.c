@@ -17,6 +17,8 @@ START_TEST(the_names_are_the_documented_ones)
     ck_assert_str_eq(session_key("abc", "lock").s, "c1:{default}:s:3:abc:lock");
     ck_assert_str_eq(session_key("abc", "wait").s, "c1:{default}:s:3:abc:wait");
     ck_assert_str_eq(key_sessions_index("acme").s, "c1:{acme}:idx:sessions");
+    ck_assert_str_eq(session_key("abc", "kept:msgs").s, "c1:{default}:s:3:abc:kept:msgs");
+    ck_assert_str_eq(key_user_index("acme", "Ada", 3).s, "c1:{acme}:idx:user:Ada");
     ck_assert_str_eq(key_idempotency("acme", "00ff").s, "c1:{acme}:idem:00ff");
     ck_assert_str_eq(key_task("t1").s, "c1:task:t1");
     ck_assert_str_eq(key_wake("ab12").s, "c1:wake:ab12");
@@ -26,12 +28,12 @@ END_TEST
 START_TEST(no_session_id_can_spell_a_key_of_another)
 {
     const char *ids[] = { "a", "a:msgs", "1:a", "a:lock", "6:a:msgs", ":", "::", "3:a", "a:wait" };
-    const char *kinds[] = { "", "msgs", "lock", "wait" };
-    char seen[9 * 4][KEYS_SIZE];
+    const char *kinds[] = { "", "msgs", "lock", "wait", "kept", "kept:msgs" };
+    char seen[9 * 6][KEYS_SIZE];
     size_t n = 0;
 
     for (size_t i = 0; i < 9; i++)
-        for (size_t k = 0; k < 4; k++, n++) {
+        for (size_t k = 0; k < 6; k++, n++) {
             strcpy(seen[n], session_key(ids[i], kinds[k]).s);
             for (size_t j = 0; j < n; j++)
                 ck_assert_str_ne(seen[j], seen[n]);

@@ -378,11 +378,14 @@ static void forget_session(void)
     struct redis_arg keys[] = {
         REDIS_LIT(HASH), REDIS_LIT(HASH ":msgs"), REDIS_LIT(HASH ":lock"),
         REDIS_LIT(HASH ":wait"), REDIS_LIT("c1:{default}:idx:sessions"),
+        REDIS_LIT(HASH ":kept"), REDIS_LIT(HASH ":kept:msgs"), REDIS_LIT(KEYS_TASKS_OPEN),
+        REDIS_LIT(KEYS_TASKS_DUE), REDIS_LIT(KEYS_TASKS_STREAM),
     };
-    struct redis_arg args[] = { REDIS_LIT("s"), REDIS_LIT("600000") };
+    struct redis_arg args[] = { REDIS_LIT("s"), REDIS_LIT("600000"), REDIS_LIT("default"),
+                                REDIS_LIT("c1:task:"), REDIS_LIT("runners"), REDIS_LIT("60000") };
     bool done = false;
 
-    redis_eval(child->redis, 0, &lua_turn_forget, keys, 5, args, 2, on_forgotten, &done);
+    redis_eval(child->redis, 0, &lua_session_forget, keys, 10, args, 6, on_forgotten, &done);
     support_until(loop, &done);
 }
 

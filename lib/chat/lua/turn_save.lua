@@ -9,11 +9,13 @@
 -- ARGV  1 fence  2 number of the turn  3 entry  4 session id, for the index
 --       5 life of the session, ms (0 = for ever; for ever also while a task of it is open)
 --       6 life of the lock's key, ms  7 what the request says  8 life of the idem record, ms
+--       9 the session's title, unless it has one ("" = none); given with its first turn
 -- Returns {"saved"}, {"lost"}: a later turn has begun, or {"gone"}: the session was deleted
 --@include turn_queue.inc
+--@include session_index.inc
 local session, msgs, lock, wait, index, idem = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local fence, number, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local life, lock_life, says, idem_life = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local life, lock_life, says, idem_life, title = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 if is_turn(redis.call('LINDEX', msgs, number - 1), fence) then return { 'saved' } end
 
@@ -22,9 +24,12 @@ if held[3] and tonumber(held[3]) > tonumber(fence) then return { 'gone' } end
 if held[1] ~= fence or held[2] == '0' then return { 'lost' } end
 
 local turns = redis.call('RPUSH', msgs, entry)
-redis.call('HSETNX', session, 'created', digits(now))
+local is_new = redis.call('HSETNX', session, 'created', digits(now)) == 1
+if title ~= '' then redis.call('HSETNX', session, 'title', title) end
 redis.call('HSET', session, 'updated', digits(now), 'turns', turns)
-redis.call('ZADD', index, 'NX', redis.call('HGET', session, 'created'), id)
+local known = redis.call('HMGET', session, 'created', 'username')
+index_add(index, id, known[1], known[2], life)
+if is_new then index_sweep(index) end
 
 local keep = life == '0' or tonumber(redis.call('HGET', session, 'tasks') or 0) > 0
 for _, key in ipairs({ session, msgs }) do
