@@ -94,8 +94,8 @@ static void ask(void *arg)
  * that the dialog was deleted, and perhaps another one has its name. */
 static bool is_ours(const struct dialog_read *r, const struct session_page *page)
 {
-    return page->exists && page->turns >= r->task->turns &&
-           page->created_at <= r->task->created_at && (page->count > 0 || r->task->turns == 0);
+    return page->exists && page->created_at <= r->task->created_at &&
+           (page->count > 0 || r->task->turns == 0);
 }
 
 static bool decode(const struct dialog_read *r, const struct session_part *entry, struct turn *t,

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/chat/keys.h"
 #include "lib/chat/task_work.h"
@@ -38,8 +37,7 @@ struct doorbell {
 
     struct redis_call       *claiming;
     struct timer             claim_timer;
-    char                     claim_from[ENTRY_SIZE];
-    int64_t                  claim_after;   /* clock_ms */
+    char                     claim_from[ENTRY_SIZE];    /* FIRST_ENTRY: all were seen */
 };
 
 static void read_next(struct doorbell *b);
@@ -190,6 +188,8 @@ static void read_next(struct doorbell *b)
 void doorbell_more(struct doorbell *b)
 {
     read_next(b);
+    if (strcmp(b->claim_from, FIRST_ENTRY) != 0 && !b->claiming && !b->stopping)
+        timer_set(&b->claim_timer, 0);
 }
 
 /* --- taking over --- */
@@ -207,8 +207,7 @@ static void on_claimed(void *arg, const struct redisReply *reply, const struct e
             log_info(NULL, "doorbell claimed=%zu", redis_reply_count(entries));
         snprintf(b->claim_from, sizeof b->claim_from, "%s", next.s);
         hand_over(b, entries);
-        if (strcmp(b->claim_from, FIRST_ENTRY) != 0 && !b->stopping)
-            timer_set(&b->claim_timer, 0);      /* there are more */
+        doorbell_more(b);       /* there may be more of them */
     }
     see_whether_silent(b);
 }
@@ -221,7 +220,7 @@ static void claim(void *arg)
     char idle[24], count[24];
 
     timer_set(&b->claim_timer, lease / 2);
-    if (!places || b->claiming || clock_ms() < b->claim_after)
+    if (!places || b->claiming)
         return;
     snprintf(idle, sizeof idle, "%" PRId64, lease);
     snprintf(count, sizeof count, "%zu", places);
@@ -235,7 +234,9 @@ static void claim(void *arg)
 
 void doorbell_reconnected(struct doorbell *b)
 {
-    b->claim_after = clock_ms() + b->deps.settings->tasks.lease;
+    snprintf(b->claim_from, sizeof b->claim_from, FIRST_ENTRY);
+    if (!b->stopping)
+        timer_set(&b->claim_timer, b->deps.settings->tasks.lease);
 }
 
 /* --- beginning and end --- */
@@ -275,12 +276,10 @@ struct doorbell *doorbell_new(const struct doorbell_deps *d, const struct doorbe
     b->on = *on;
     b->arg = arg;
     snprintf(b->from, sizeof b->from, NEW_ENTRIES);
-    snprintf(b->claim_from, sizeof b->claim_from, FIRST_ENTRY);
     timer_init(&b->silent, d->loop, on_silent, b);
     timer_init(&b->read_again, d->loop, ensure_group, b);
     timer_init(&b->claim_timer, d->loop, claim, b);
     timer_set(&b->read_again, 0);
-    timer_set(&b->claim_timer, d->settings->tasks.lease / 2);
     doorbell_reconnected(b);
     return b;
 }

@@ -170,6 +170,19 @@ const char *task_make(const char *session)
     return keep(strdup(id));
 }
 
+void task_put(const char *id, const char *session)
+{
+    static const char script[] =
+        "local id, session = ARGV[1], ARGV[2] "
+        "local t = redis.call('TIME') "
+        "local entry = redis.call('XADD', 'c1:tasks:stream', '*', 't', id) "
+        "redis.call('ZADD', 'c1:tasks:open', 1, id) "
+        "redis.call('HSET', 'c1:task:' .. id, 'tn', 'default', 'se', session, 'st', 'pending', "
+        "           'nt', 1, 't0', t[1] * 1000 + math.floor(t[2] / 1000), 'en', entry)";
+
+    free(support_redis_ask(task_server, "EVAL %s 0 %s %s", script, id, session));
+}
+
 static void on_found(void *arg, const struct task *t, const struct err *e)
 {
     (void)arg;

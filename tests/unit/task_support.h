@@ -28,6 +28,8 @@ void task_dialog(const char *session, int turns);
 const char *task_make(const char *session);
 enum err_code task_make_with(const char *session, const char *key, const char *body,
                              char id[KEYS_TASK_MAX + 1]);
+/* An accepted task without a turn of the loop. */
+void task_put(const char *id, const char *session);
 /* The task's record, as it is now. */
 struct task task_now(const char *id);
 const char *task_field(const char *id, const char *field);

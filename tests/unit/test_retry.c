@@ -28,13 +28,20 @@ START_TEST(the_wait_doubles_up_to_its_maximum_and_is_spread)
 {
     static const int64_t whole[] = { 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000 };
 
-    for (int64_t i = 0; i < 8; i++)
+    for (int64_t i = 0; i < 8; i++) {
+        int64_t least = INT64_MAX, most = 0;
+
         for (int n = 0; n < 200; n++) {
             int64_t ms = decide(STORE_TRY_AGAIN, i + 1, 0, 0).delay_ms;
 
-            ck_assert_int_gt(ms, whole[i] / 2 - 1);
-            ck_assert_int_le(ms, whole[i]);
+            least = ms < least ? ms : least;
+            most = ms > most ? ms : most;
         }
+        ck_assert_int_ge(least, whole[i] / 2);
+        ck_assert_int_lt(least, whole[i] * 6 / 10);
+        ck_assert_int_gt(most, whole[i] * 9 / 10);
+        ck_assert_int_le(most, whole[i]);
+    }
     ck_assert_int_le(decide(STORE_TRY_AGAIN, INT64_MAX, 0, 0).delay_ms, 60000);
 }
 END_TEST

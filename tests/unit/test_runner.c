@@ -193,7 +193,11 @@ START_TEST(a_dialog_that_is_gone_fails_its_task)
     task_ask("DEL c1:{default}:s:1:s c1:{default}:s:1:s:msgs");
     if (_i == 1)                /* another took its name */
         task_ask("HSET c1:{default}:s:1:s created 9999999999999 updated 9999999999999 turns 0");
+    if (_i == 2)                /* with as many turns */
+        task_dialog("s", 3);
     if (_i == 2)
+        task_ask("HSET c1:{default}:s:1:s created 9999999999999");
+    if (_i == 3)                /* its turns are lost */
         task_ask("HSET c1:{default}:s:1:s created 1 updated 1 turns 3");
     machine_start(&machines[0]);
     until_status(id, TASK_FAILED);
@@ -230,6 +234,69 @@ START_TEST(the_tasks_of_a_dead_runner_are_taken_over_by_another)
     until_status(id, TASK_FINISHED);
     ck_assert_int_eq(task_now(id).attempts, 2);
     ck_assert_int_eq(strncmp(fake.known, "doc-", 4), 0);
+}
+END_TEST
+
+/* Tasks that a runner held which is dead for long. */
+static void leave_behind(int count)
+{
+    struct hold h;
+
+    for (int i = 0; i < count; i++) {
+        task_make("s");
+        ck_assert_int_eq(task_take("dead", &h), TASK_RESERVED);
+        task_lease_passes(h.task.id);
+        task_ask("XCLAIM c1:tasks:stream runners dead 0 %s IDLE 100000 JUSTID", h.entry);
+    }
+}
+
+/* Redis may have been away just before, and then those who hold the tasks have yet to renew. */
+START_TEST(a_runner_that_comes_takes_nothing_over_for_the_time_of_a_lease)
+{
+    int64_t before;
+
+    leave_behind(1);
+    task_settings.tasks.lease = 600;
+    before = clock_ms();
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.done, 1);
+    ck_assert_int_ge(clock_ms() - before, 590);
+}
+END_TEST
+
+START_TEST(many_tasks_left_behind_are_taken_over_as_places_come_free)
+{
+    enum { MANY = 60 };
+    int64_t before;
+
+    leave_behind(MANY);
+    task_settings.tasks.lease = 1200;
+    before = clock_ms();
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.done, MANY);
+    /* At each half lease as many as there are places, it would be nine seconds. */
+    ck_assert_int_lt(clock_ms() - before, 5000);
+    ck_assert_int_eq(fake.most_open, 4);
+}
+END_TEST
+
+START_TEST(an_entry_too_many_is_kept_for_the_next_free_place)
+{
+    const char *id;
+    int64_t before;
+
+    leave_behind(1);
+    task_settings.tasks.lease = 2000;
+    task_settings.tasks.concurrency = 1;
+    fake.hold = true;
+    machine_start(&machines[0]);            /* a read waits, and takes what comes */
+    support_until_count(task_loop, &fake.proceeded, 1);     /* but the place was claimed for */
+    id = task_make("s");
+    support_turn(task_loop, 100);
+    before = clock_ms();
+    fake_release();
+    until_status(id, TASK_FINISHED);
+    ck_assert_int_lt(clock_ms() - before, 1500);            /* and not a lease later */
 }
 END_TEST
 
@@ -323,6 +390,20 @@ START_TEST(a_runner_that_waits_for_tasks_stops_at_once)
 }
 END_TEST
 
+START_TEST(what_is_handed_to_a_runner_that_stops_is_handed_back)
+{
+    machine_start(&machines[0]);
+    until_it_reads();
+    task_put("late", "s");      /* is on its way now */
+    machine_stop(&machines[0]);
+    support_until_count(task_loop, &machines[0].stopped, 1);
+    ck_assert_int_eq(task_now("late").status, TASK_PENDING);
+    ck_assert_int_eq(task_now("late").attempts, 0);
+    task_expect("late", "ZRANGE c1:tasks:due 0 -1");
+    ck_assert_int_eq(fake.begun, 0);
+}
+END_TEST
+
 START_TEST(what_takes_too_long_to_stop_is_handed_back_uncounted_and_another_does_it)
 {
     const char *id = task_make("s");
@@ -362,15 +443,19 @@ int main(void)
     tcase_add_test(t, a_passing_fault_is_tried_again);
     tcase_add_test(t, a_task_whose_attempts_are_used_up_has_failed);
     tcase_add_test(t, what_can_never_succeed_fails_at_once);
-    tcase_add_loop_test(t, a_dialog_that_is_gone_fails_its_task, 0, 3);
+    tcase_add_loop_test(t, a_dialog_that_is_gone_fails_its_task, 0, 4);
     tcase_add_loop_test(t, a_turn_that_cannot_be_read_fails_its_task, 0, 3);
     tcase_add_test(t, the_tasks_of_a_dead_runner_are_taken_over_by_another);
+    tcase_add_test(t, a_runner_that_comes_takes_nothing_over_for_the_time_of_a_lease);
+    tcase_add_test(t, many_tasks_left_behind_are_taken_over_as_places_come_free);
+    tcase_add_test(t, an_entry_too_many_is_kept_for_the_next_free_place);
     tcase_add_test(t, a_lease_is_renewed_as_long_as_the_work_lasts);
     tcase_add_test(t, whoever_lost_its_lease_stops_and_leaves_the_task_alone);
     tcase_add_test(t, a_document_is_recorded_before_the_store_may_go_on);
     tcase_add_test(t, a_document_that_may_not_be_recorded_is_not_filled);
     tcase_add_test(t, a_stopped_runner_finishes_what_is_in_flight_and_takes_nothing_new);
     tcase_add_test(t, a_runner_that_waits_for_tasks_stops_at_once);
+    tcase_add_test(t, what_is_handed_to_a_runner_that_stops_is_handed_back);
     tcase_add_test(t, what_takes_too_long_to_stop_is_handed_back_uncounted_and_another_does_it);
     suite_add_tcase(s, t);
     return support_run(s);

@@ -55,6 +55,36 @@ START_TEST(a_task_that_the_stream_lost_is_found_when_redis_is_back)
 }
 END_TEST
 
+START_TEST(a_task_that_the_stream_lost_later_is_found_when_redis_is_back)
+{
+    machine_start(&machines[0]);
+    until_it_reads();
+    task_put("lost", "s");
+    task_ask("DEL c1:tasks:stream");
+    task_ask("CLIENT KILL TYPE normal SKIPME yes");
+    until_status("lost", TASK_FINISHED);
+}
+END_TEST
+
+static bool is_renewed(void *arg)
+{
+    return atoll(task_field(arg, "un")) > 1;
+}
+
+START_TEST(leases_are_renewed_at_once_when_redis_is_back)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.lease = 180 * 1000;
+    fake.hold = true;
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.proceeded, 1);
+    task_lease_passes(id);
+    task_ask("CLIENT KILL TYPE normal SKIPME yes");
+    support_until_true(task_loop, is_renewed, (void *)id);
+}
+END_TEST
+
 START_TEST(entries_whose_handing_over_was_lost_are_found_among_our_own)
 {
     const char *first = task_make("s"), *second, *consumer;
@@ -100,6 +130,8 @@ int main(void)
     tcase_add_test(t, work_goes_on_by_itself_after_redis_was_killed);
     tcase_add_test(t, an_emptied_redis_gets_its_group_again);
     tcase_add_test(t, a_task_that_the_stream_lost_is_found_when_redis_is_back);
+    tcase_add_test(t, a_task_that_the_stream_lost_later_is_found_when_redis_is_back);
+    tcase_add_test(t, leases_are_renewed_at_once_when_redis_is_back);
     tcase_add_test(t, entries_whose_handing_over_was_lost_are_found_among_our_own);
     tcase_add_test(t, a_runner_stops_in_bounded_time_even_while_redis_is_away);
     suite_add_tcase(s, t);
