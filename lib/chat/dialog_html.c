@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/chat/dialog_words.h"
 #include "lib/chat/direction.h"
 #include "lib/chat/markdown.h"
 
@@ -42,87 +42,14 @@ void dialog_html_init(void)
     markdown_init();
 }
 
-/* --- times --- */
-
-static struct tm utc(int64_t wall_ms)
-{
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm t;
-
-    memset(&t, 0, sizeof(t));
-    gmtime_r(&seconds, &t);
-    return t;
-}
-
-/* strftime would follow the locale. */
-static void add_date(struct buf *out, const struct tm *t)
-{
-    static const char *const months[] = { "January", "February", "March", "April", "May", "June",
-        "July", "August", "September", "October", "November", "December" };
-
-    buf_addf(out, "%d %s %d", t->tm_mday, months[t->tm_mon], t->tm_year + 1900);
-}
-
-static bool same_day(int64_t a, int64_t b)
-{
-    enum { DAY = 24 * 60 * 60 * 1000 };
-
-    return a / DAY == b / DAY;
-}
-
 /* The date is left out on the day of `before` (0: never). */
 static void add_time(struct buf *out, int64_t at, int64_t before)
 {
     char machine[CLOCK_RFC3339_SIZE];
-    struct tm t = utc(at);
 
     buf_addf(out, "<time datetime=\"%s\">", clock_rfc3339(at, machine));
-    if (!before || !same_day(at, before)) {
-        add_date(out, &t);
-        buf_adds(out, ", ");
-    }
-    buf_addf(out, "%02d:%02d:%02d UTC</time>", t.tm_hour, t.tm_min, t.tm_sec);
-}
-
-/* "1 March 2026, 09:30 – 09:52 UTC" */
-static void add_period(struct buf *out, int64_t from, int64_t to)
-{
-    struct tm a = utc(from), b = utc(to);
-
-    add_date(out, &a);
-    buf_addf(out, ", %02d:%02d", a.tm_hour, a.tm_min);
-    if (to > from && to / 60000 != from / 60000) {
-        buf_adds(out, " \u2013 ");
-        if (!same_day(from, to)) {
-            add_date(out, &b);
-            buf_adds(out, ", ");
-        }
-        buf_addf(out, "%02d:%02d", b.tm_hour, b.tm_min);
-    }
-    buf_adds(out, " UTC");
-}
-
-static void add_count(struct buf *out, int64_t n, const char *one)
-{
-    buf_addf(out, "%lld %s%s", (long long)n, one, n == 1 ? "" : "s");
-}
-
-static void add_duration(struct buf *out, int64_t ms)
-{
-    int64_t minutes = ms / 60000, hours = minutes / 60, days = hours / 24;
-
-    if (days) {
-        add_count(out, days, "day");
-        if (hours % 24)
-            buf_addc(out, ' '), add_count(out, hours % 24, "hour");
-    } else if (hours) {
-        add_count(out, hours, "hour");
-        if (minutes % 60)
-            buf_addc(out, ' '), add_count(out, minutes % 60, "minute");
-    } else if (minutes)
-        add_count(out, minutes, "minute");
-    else
-        buf_adds(out, "less than a minute");
+    dialog_add_time(out, at, before);
+    buf_adds(out, "</time>");
 }
 
 /* --- the head of the page --- */
@@ -148,15 +75,11 @@ static void add_facts(struct buf *out, const struct dialog_facts *f)
     buf_adds(out, "<table class=\"facts\" style=\"border-collapse:collapse;border:0\">\n");
     if (f->started_at) {
         fact_begin(out, "When");
-        add_period(out, f->started_at, f->ended_at);
+        dialog_add_period(out, f->started_at, f->ended_at);
         fact_end(out);
     }
     fact_begin(out, "Length");
-    add_count(out, f->turns, "turn");
-    if (f->started_at && f->ended_at > f->started_at) {
-        buf_adds(out, ", ");
-        add_duration(out, f->ended_at - f->started_at);
-    }
+    dialog_add_length(out, f);
     fact_end(out);
     if (f->model[0]) {
         fact_begin(out, "Model");
@@ -190,45 +113,16 @@ bool dialog_html_begin(struct buf *out, const struct dialog_facts *f)
 
 /* --- a turn --- */
 
-/* HTML has no place for control characters, and none is meant to be read: they are dropped.
- * NULL when memory is out. */
-static char *printable(const char *s, size_t len, size_t *out_len)
-{
-    char *copy = malloc(len + 1);
-    size_t n = 0;
-
-    if (!copy)
-        return NULL;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if ((c >= ' ' && c != 0x7f) || c == '\n' || c == '\t')
-            copy[n++] = s[i];
-        else if (c == '\r' && (i + 1 == len || s[i + 1] != '\n'))
-            copy[n++] = '\n';
-    }
-    copy[n] = '\0';
-    *out_len = n;
-    return copy;
-}
-
-static bool has_words(const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (!strchr(" \t\n", s[i]))
-            return true;
-    return false;
-}
-
 typedef bool writer_fn(struct buf *out, const char *text, size_t len);
 
 static bool add_words(struct buf *out, const char *s, size_t len, writer_fn *write)
 {
     size_t n;
-    char *clean = printable(s, len, &n);
+    char *clean = dialog_printable(s, len, &n);
 
     if (!clean)
         return false;
-    bool good = has_words(clean, n)
+    bool good = dialog_has_words(clean, n)
               ? write(out, clean, n)
               : buf_adds(out, "<p style=\"color:" COLOR_FAINT "\"><em>(no text)</em></p>\n");
     free(clean);
@@ -265,6 +159,14 @@ bool dialog_html_turn(struct buf *out, const struct turn *t, int64_t number)
                       "before its end</em></p>\n");
     buf_adds(out, "</div>\n</section>\n");
     return buf_ok(out);
+}
+
+bool dialog_html_broken(struct buf *out, const char *why)
+{
+    buf_adds(out, RULE "<p style=\"color:#b3261e\"><strong>This copy is not complete: ");
+    add_text(out, why);
+    buf_adds(out, "</strong></p>\n");
+    return dialog_html_end(out);
 }
 
 bool dialog_html_end(struct buf *out)

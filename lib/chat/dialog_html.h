@@ -12,20 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/base/buf.h"
-#include "lib/chat/turn.h"
-
-struct dialog_facts {
-    const char *title;                       /* of the document: the session id or its title */
-    const char *session_id;
-    int64_t     started_at, ended_at;        /* wall ms; 0 = not known */
-    int64_t     turns;
-    const char *model;                       /* "" = not known */
-};
+#include "lib/chat/dialog_format.h"
 
 void dialog_html_init(void);                 /* once per process */
 bool dialog_html_begin(struct buf *out, const struct dialog_facts *f);
 bool dialog_html_turn(struct buf *out, const struct turn *t, int64_t number);
 bool dialog_html_end(struct buf *out);
+/* Instead of the end: the reader learns that the rest is missing. */
+bool dialog_html_broken(struct buf *out, const char *why);
 
 #endif
