@@ -176,7 +176,7 @@ static bool item_accepts(const char *item, size_t len, const char *type)
     return strspn(q, "0.") < strcspn(q, ",; \t");   /* q=0, q=0.000: not wanted */
 }
 
-bool request_accepts_event_stream(const struct request *r)
+static bool accepts(const struct request *r, const char *type)
 {
     const char *at = r->headers[HEADER_ACCEPT];
 
@@ -185,11 +185,21 @@ bool request_accepts_event_stream(const struct request *r)
 
         at += strspn(at, ", \t");
         len = strcspn(at, ",");
-        if (item_accepts(at, len, "text/event-stream"))
+        if (item_accepts(at, len, type))
             return true;
         at += len;
     }
     return false;
+}
+
+bool request_accepts_event_stream(const struct request *r)
+{
+    return accepts(r, "text/event-stream");
+}
+
+bool request_accepts_html(const struct request *r)
+{
+    return accepts(r, "text/html");
 }
 
 void request_body_hash(const struct request *r, char out[65])

@@ -28,6 +28,7 @@ enum reply_phase { REPLY_NONE, REPLY_STREAM /* begun, nothing sent */, REPLY_STR
 struct reply {
     struct buf       headers;       /* extra lines, until they are sent */
     enum reply_phase phase;
+    const char      *content_type;  /* of what is sent in pieces */
     int64_t          overhead_us;   /* -1 = not told */
     uint64_t         bytes;         /* of bodies and events */
 };
@@ -79,6 +80,8 @@ void request_drop_body(struct request *r);
  * decodable. */
 bool request_query(const struct request *r, const char *name, struct buf *out);
 bool request_accepts_event_stream(const struct request *r);
+/* A browser that shows what it gets: Accept names text/html. */
+bool request_accepts_html(const struct request *r);
 /* SHA-256 of the body, for idempotency. */
 void request_body_hash(const struct request *r, char out[65]);
 /* Idempotency-Key: NULL when absent. ERR_INVALID unless it is 1 to 255 printable ASCII

@@ -180,6 +180,8 @@ static void headers_of(struct request *r, const struct err *e)
         response_header(r, "WWW-Authenticate", "Bearer realm=\"confab\"");
 }
 
+static const char event_stream[] = "text/event-stream";
+
 void response_error(struct request *r, const struct err *e)
 {
     struct buf problem;
@@ -187,7 +189,8 @@ void response_error(struct request *r, const struct err *e)
     buf_init(&problem, PROBLEM_MAX);
     response_problem(&problem, r, e);
     if (r->reply.phase == REPLY_STREAMING) {
-        response_event(r, NULL, "error", problem.data, problem.len);
+        if (r->reply.content_type == event_stream)
+            response_event(r, NULL, "error", problem.data, problem.len);
         account(r, 200, e);
         conn_send(r->conn, NULL, 0, true);
     } else {
@@ -197,11 +200,17 @@ void response_error(struct request *r, const struct err *e)
     buf_close(&problem);
 }
 
-void response_stream_begin(struct request *r)
+void response_begin(struct request *r, const char *content_type)
 {
     r->reply.phase = REPLY_STREAM;
+    r->reply.content_type = content_type;
     if (r->app->pool)
         pool_mine(r->app->pool)->streams++;
+}
+
+void response_stream_begin(struct request *r)
+{
+    response_begin(r, event_stream);
 }
 
 bool response_streaming(const struct request *r)
@@ -218,12 +227,12 @@ static size_t stream_send(struct request *r, const struct conn_part *parts, size
 
     buf_init(&head, 0);
     if (r->reply.phase == REPLY_STREAM) {
-        head_build(&head, r, 200, "text/event-stream");
+        head_build(&head, r, 200, r->reply.content_type);
         buf_adds(&head, "X-Accel-Buffering: no\r\n\r\n");
         all[n++] = (struct conn_part){ head.data, head.len };
         r->reply.phase = REPLY_STREAMING;
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && r->method != METHOD_HEAD; i++) {
         r->reply.bytes += parts[i].len;
         all[n++] = parts[i];
     }
@@ -232,10 +241,25 @@ static size_t stream_send(struct request *r, const struct conn_part *parts, size
     return waiting;
 }
 
+/* The same, and whether the reader keeps up. */
+static bool stream_follow(struct request *r, const struct conn_part *parts, size_t count)
+{
+    if (stream_send(r, parts, count) <= (size_t)r->app->settings.server.max_unsent / 2)
+        return true;
+    conn_lags(r->conn);
+    return false;
+}
+
+bool response_piece(struct request *r, const char *bytes, size_t len)
+{
+    struct conn_part piece = { bytes, len };
+
+    return stream_follow(r, &piece, 1);
+}
+
 bool response_event(struct request *r, const char *id, const char *name, const char *data,
                     size_t len)
 {
-    size_t half = (size_t)r->app->settings.server.max_unsent / 2;
     struct conn_part parts[3];
     char start[160];
     int n = id ? snprintf(start, sizeof(start), "id: %s\nevent: %s\ndata: ", id, name)
@@ -244,10 +268,7 @@ bool response_event(struct request *r, const char *id, const char *name, const c
     parts[0] = (struct conn_part){ start, (size_t)n };
     parts[1] = (struct conn_part){ data, len };
     parts[2] = (struct conn_part){ "\n\n", 2 };
-    if (stream_send(r, parts, 3) <= half)
-        return true;
-    conn_lags(r->conn);
-    return false;
+    return stream_follow(r, parts, 3);
 }
 
 void response_comment(struct request *r)

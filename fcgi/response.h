@@ -18,7 +18,8 @@ void response_json(struct request *r, int status, const struct buf *body);
 void response_bytes(struct request *r, int status, const char *content_type, const char *bytes,
                     size_t len);
 /* Logs it and answers with application/problem+json, Retry-After, WWW-Authenticate as the code
- * asks. Once events have been sent: the stream's last event, `event: error`, instead. */
+ * asks. Once events have been sent: the stream's last event, `event: error`, instead. Once pieces
+ * of anything else have been sent: ends it; what the reader is to be told, the caller has sent. */
 void response_error(struct request *r, const struct err *e);
 
 /* An event stream. The status line leaves with the first event or comment. */
@@ -31,6 +32,13 @@ bool response_event(struct request *r, const char *id, const char *name, const c
                     size_t len);
 void response_comment(struct request *r);           /* a keep-alive */
 void response_end(struct request *r);
+
+/* A reply in pieces, of a length that is not known yet; ended by response_end. content_type stays
+ * valid. The status line leaves with the first piece, which may be empty. */
+void response_begin(struct request *r, const char *content_type);
+/* Returns as response_event does; a piece must be smaller than server.max_unsent / 2. A
+ * HEAD gets none. */
+bool response_piece(struct request *r, const char *bytes, size_t len);
 
 /* Time spent by us and not by the upstream, for X-Confab-Overhead-Ms. Not told: all of it. */
 void response_overhead(struct request *r, int64_t overhead_us);
