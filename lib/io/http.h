@@ -5,9 +5,12 @@
  * A request ends in exactly one on_done, never before http_send has returned, unless it
  * is cancelled, after which nothing comes any more. Redirects are not followed, proxies only as
  * the environment says, certificates always verified. Compressed bodies are not asked for, and
- * one that comes all the same is an error, as are header lines that together pass 64 KiB
- * (ERR_UPSTREAM). A request that found a kept connection closed by the server is sent once
- * more on a new one, as long as not a byte of the answer had come.
+ * one that comes all the same is an error, told after its status; as are header lines that
+ * together pass 64 KiB (ERR_UPSTREAM).
+ *
+ * A request whose kept connection the server closes before a byte of the answer is sent once
+ * more, of any method: nearly always the server had closed it before it heard the request. Who
+ * cannot bear that it did hear it takes connections that are not kept (max_idle 0).
  *
  * In every callback, http_send, http_cancel, http_pause, http_resume and http_free are allowed. */
 

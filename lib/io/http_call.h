@@ -48,6 +48,8 @@ struct http_call {
     int                  line_status;   /* of the header block that is coming in */
     int                  status;        /* told; 0 = not yet */
     size_t               header_bytes;
+    int                  sent;          /* how often */
+    bool                 compressed;    /* which is told to those who read the body */
     bool                 paused;        /* by the caller */
     bool                 held;          /* libcurl keeps bytes back for that */
     enum err_code        problem;       /* why we end the transfer ourselves */

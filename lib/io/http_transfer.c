@@ -5,7 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/io/http_call.h"
 
-enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10 };
+enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10, SENDS_MAX = 2 };
 
 /* Looking for a kept connection costs libcurl time in proportion to all there are, a new one to
  * a server nearby does not: above this many, connections are not kept. */
@@ -74,7 +74,7 @@ static size_t on_field(struct http_call *c, char *line, size_t len)
         if (*at >= 'A' && *at <= 'Z')
             *at += 'a' - 'A';
     if (strcmp(line, "content-encoding") == 0 && !is_identity(value))
-        return give_up(c, ERR_UPSTREAM, "the answer is compressed, though that was not asked for");
+        c->compressed = true;
     if (c->on.on_header)
         c->on.on_header(c->arg, line, value);
     return c->state == HTTP_RUNNING ? len : 0;
@@ -130,12 +130,29 @@ static size_t on_bytes(char *bytes, size_t one, size_t len, void *arg)
         c->held = true;
         return CURL_WRITEFUNC_PAUSE;
     }
+    if (c->compressed)
+        return give_up(c, ERR_UPSTREAM, "the answer is compressed, though that was not asked for");
     c->heard_at = clock_ms();
     if (c->body)
         forget_sent_request(c);
     if (c->on.on_body && !c->on.on_body(c->arg, bytes, len))
         return give_up(c, ERR_CANCELLED, "the answer was not wanted any more");
     return c->state == HTTP_RUNNING ? len : 0;
+}
+
+/* libcurl itself would repeat it five times, on one dead connection after the other. */
+static int on_sending(void *arg, char *to, char *from, int to_port, int from_port)
+{
+    struct http_call *c = arg;
+
+    (void)to;
+    (void)from;
+    (void)to_port;
+    (void)from_port;
+    if (c->state == HTTP_RUNNING && ++c->sent <= SENDS_MAX)
+        return CURL_PREREQFUNC_OK;
+    give_up(c, ERR_UPSTREAM, "two connections were closed before a byte of an answer");
+    return CURL_PREREQFUNC_ABORT;
 }
 
 static bool set_headers(struct http_call *c, const char *const *headers)
@@ -220,6 +237,8 @@ bool transfer_prepare(struct http_call *c, const struct http_request *q)
     curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
     curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, on_sending);
+    curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c);
     set_limits(c);
     return set_protocol(c, q->url) && set_method(c, q) && set_headers(c, q->headers);
 }

@@ -191,8 +191,8 @@ static const struct { const char *text; int status; const char *says; } broken[]
     { OK_CHUNKED "5\r\nhel", 200, "" },
     { OK_CHUNKED "5\r\nhello\r\n", 200, "" },
     { OK_CHUNKED "zz\r\nhello\r\n", 200, "" },
-    { "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 0, "compressed" },
-    { "HTTP/1.1 200 OK\r\ncontent-encoding:br\r\n\r\nx", 0, "compressed" },
+    { "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 200, "compressed" },
+    { "HTTP/1.1 429 No\r\ncontent-encoding:br\r\n\r\nx", 429, "compressed" },
 };
 
 START_TEST(an_answer_that_is_cut_or_broken_is_an_upstream_error)
@@ -405,6 +405,42 @@ START_TEST(a_kept_connection_serves_the_next_request_and_a_closed_one_is_replace
 }
 END_TEST
 
+static void ask_at_once(struct outcome *many, int count)
+{
+    for (int i = 0; i < count; i++) {
+        memset(&many[i], 0, sizeof many[i]);
+        buf_init(&many[i].body, 100);
+        buf_init(&many[i].headers, 100);
+        ask(&many[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        support_until_count(loop, &many[i].done, 1);
+        ck_assert_int_eq(many[i].code, ERR_OK);
+        buf_close(&many[i].body);
+        buf_close(&many[i].headers);
+    }
+}
+
+START_TEST(a_request_is_repeated_once_at_most_however_many_connections_are_dead)
+{
+    const struct raw_answer answers[] = {
+        { .bytes = OK_HELLO }, { .bytes = OK_HELLO }, { .bytes = OK_HELLO }, { .bytes = OK_HELLO },
+        { .bytes = "", .close = true },
+    };
+
+    static struct outcome many[4];
+
+    serve(answers, 5);
+    ask_at_once(many, 4);
+    ck_assert_int_eq(*raw_server_connections(server), 4);
+    post(100);
+    ask(&got);
+    wait_done();
+    ck_assert_int_eq(got.code, ERR_UPSTREAM);
+    ck_assert_int_eq(*raw_server_requests(server), 4 + 2);
+}
+END_TEST
+
 START_TEST(the_number_of_kept_connections_is_bounded)
 {
     const struct raw_answer answer = { .bytes = OK_HELLO };
@@ -412,18 +448,7 @@ START_TEST(the_number_of_kept_connections_is_bounded)
     int *closed;
 
     serve(&answer, 1);
-    for (int i = 0; i < 50; i++) {
-        memset(&many[i], 0, sizeof many[i]);
-        buf_init(&many[i].body, 100);
-        buf_init(&many[i].headers, 100);
-        ask(&many[i]);
-    }
-    for (int i = 0; i < 50; i++) {
-        support_until_count(loop, &many[i].done, 1);
-        ck_assert_int_eq(many[i].code, ERR_OK);
-        buf_close(&many[i].body);
-        buf_close(&many[i].headers);
-    }
+    ask_at_once(many, 50);
     closed = (int *)(uintptr_t)raw_server_hangups(server);
     support_until_count(loop, closed, *raw_server_connections(server) - 5);
 }
@@ -759,6 +784,7 @@ static TCase *requests(void)
     tcase_add_loop_test(tc, a_body_of_any_size_arrives_whole, 0, COUNT(body_sizes));
     tcase_add_test(tc, an_answer_may_come_before_the_request_was_heard_out);
     tcase_add_test(tc, a_kept_connection_serves_the_next_request_and_a_closed_one_is_replaced);
+    tcase_add_test(tc, a_request_is_repeated_once_at_most_however_many_connections_are_dead);
     tcase_add_test(tc, the_number_of_kept_connections_is_bounded);
     tcase_add_test(tc, many_streams_at_rest_are_small_and_all_end);
     return tc;

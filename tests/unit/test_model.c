@@ -397,6 +397,19 @@ START_TEST(a_compressed_answer_is_an_error)
 }
 END_TEST
 
+START_TEST(a_compressed_error_is_told_by_its_status)
+{
+    static const struct reply replies[] = {
+        { "HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b", THEN_CLOSE },
+    };
+
+    settings.model.retries = 0;
+    ASK_TO_THE_END(replies);
+    ck_assert_int_eq(fault.code, ERR_UPSTREAM_BUSY);
+    ck_assert_int_eq(fault.retry_after, 7);
+}
+END_TEST
+
 /* Faults that pass */
 
 static const struct reply passing[][2] = {
@@ -898,6 +911,7 @@ static void add_answers(Suite *suite)
     LOOP(t, an_answer_without_a_finish_reason_is_an_error_and_is_not_asked_for_again, not_whole);
     tcase_add_test(t, an_answer_beyond_its_maximum_is_an_error);
     tcase_add_test(t, a_compressed_answer_is_an_error);
+    tcase_add_test(t, a_compressed_error_is_told_by_its_status);
     suite_add_tcase(suite, t);
 }
 
