@@ -213,7 +213,7 @@ static void send_request(struct client *c)
     char id[128];
     int n;
 
-    snprintf(id, sizeof(id), "%s-%u-%llu", opt.session, c->number,
+    snprintf(id, sizeof(id), "%s-%06u-%04llu", opt.session, c->number,
              opt.turns ? (unsigned long long)(c->requests / opt.turns) : 0ULL);
     n = snprintf(body, sizeof(body), opt.body, id);
     n = snprintf(whole, sizeof(whole), "POST %s HTTP/1.1\r\nHost: bench\r\n"

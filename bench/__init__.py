@@ -1,0 +1,1 @@
+"""What scripts/bench runs: rig.py starts all, figures.py measures, report.py tells."""

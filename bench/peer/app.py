@@ -1,0 +1,72 @@
+"""The peer: one stored turn as FastAPI, redis-py and httpx do it well. Lock and history in one
+round trip, the pair and the unlocking in another, both as scripts; one client of each kind per
+worker, connections kept; a fast JSON. Against confab it has it easier: no tenants, no queue of those who
+wait, no fence, no Idempotency-Key, and the model answers it in one piece."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import redis.asyncio as redis
+import ujson
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import UJSONResponse
+from pydantic import BaseModel, constr
+
+WINDOW = 40
+LEASE_MS = 15_000
+TTL_MS = 30 * 24 * 3600 * 1000
+
+BEGIN = """
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
+return redis.call('LRANGE', KEYS[2], -ARGV[3], -1)
+"""
+SAVE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('RPUSH', KEYS[2], ARGV[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('DEL', KEYS[1])
+return 1
+"""
+
+app = FastAPI(default_response_class=UJSONResponse, openapi_url=None)
+store = redis.Redis(unix_socket_path=os.environ["PEER_REDIS"])
+begin = store.register_script(BEGIN)
+save = store.register_script(SAVE)
+model = httpx.AsyncClient(limits=httpx.Limits(max_connections=1000, max_keepalive_connections=1000),
+                          timeout=httpx.Timeout(60, connect=5))
+system = {"role": "system", "content": Path(os.environ["PEER_PROMPT"]).read_text().strip()}
+
+
+class Said(BaseModel):
+    session_id: constr(min_length=1, max_length=256)
+    user_text: constr(min_length=1, max_length=32768)
+
+
+@app.on_event("shutdown")
+async def close() -> None:
+    with suppress(RuntimeError):
+        await model.aclose()
+        await store.close()
+
+
+@app.post("/api/v1/chat")
+async def chat(said: Said) -> UJSONResponse:
+    me, keys = secrets.token_hex(8), [f"peer:{said.session_id}:lock", f"peer:{said.session_id}"]
+    history = await begin(keys, [me, LEASE_MS, WINDOW])
+    if history is None:
+        raise HTTPException(409)
+    user = {"role": "user", "content": said.user_text}
+    asked = {"model": "bench", "messages": [system, *map(ujson.loads, history), user]}
+    reply = await model.post(os.environ["PEER_UPSTREAM"], content=ujson.dumps(asked),
+                             headers={"Content-Type": "application/json"})
+    reply.raise_for_status()
+    text = ujson.loads(reply.content)["choices"][0]["message"]["content"]
+    answer = {"role": "assistant", "content": text}
+    if not await save(keys, [me, ujson.dumps(user), ujson.dumps(answer), TTL_MS]):
+        raise HTTPException(503)
+    return UJSONResponse({"bot_text": text})
