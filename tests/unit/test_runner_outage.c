@@ -55,10 +55,27 @@ START_TEST(a_task_that_the_stream_lost_is_found_when_redis_is_back)
 }
 END_TEST
 
+START_TEST(many_lost_tasks_are_all_found_at_once)
+{
+    enum { MANY = 250 };
+
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "lost%d", i);
+        task_put(id, "s");
+    }
+    task_ask("DEL c1:tasks:stream");
+    machine_start(&machines[0]);
+    support_until_count(task_loop, &fake.done, MANY);
+}
+END_TEST
+
 START_TEST(a_task_that_the_stream_lost_later_is_found_when_redis_is_back)
 {
     machine_start(&machines[0]);
     until_it_reads();
+    support_turn(task_loop, 200);       /* it has looked for lost ones, too */
     task_put("lost", "s");
     task_ask("DEL c1:tasks:stream");
     task_ask("CLIENT KILL TYPE normal SKIPME yes");
@@ -130,6 +147,7 @@ int main(void)
     tcase_add_test(t, work_goes_on_by_itself_after_redis_was_killed);
     tcase_add_test(t, an_emptied_redis_gets_its_group_again);
     tcase_add_test(t, a_task_that_the_stream_lost_is_found_when_redis_is_back);
+    tcase_add_test(t, many_lost_tasks_are_all_found_at_once);
     tcase_add_test(t, a_task_that_the_stream_lost_later_is_found_when_redis_is_back);
     tcase_add_test(t, leases_are_renewed_at_once_when_redis_is_back);
     tcase_add_test(t, entries_whose_handing_over_was_lost_are_found_among_our_own);
