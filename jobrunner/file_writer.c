@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/failpoint.h"
 #include "lib/base/text.h"
 
 enum { QUEUE_MAX = 64, STALE_SECONDS = 3600 };
@@ -98,6 +99,7 @@ static int place(int folder, const struct file_job *j, const char **doing)
     text_random_hex(random, sizeof(random) / 2);
     snprintf(temp, sizeof(temp), TEMP_PREFIX "%s" TEMP_SUFFIX, random);
     if ((error = write_temp(folder, temp, j, doing)) == 0) {
+        (void)FAILPOINT("folder", "rename");
         *doing = "naming the file";
         if (renameat(folder, temp, folder, j->name) < 0)
             error = errno;
@@ -106,6 +108,7 @@ static int place(int folder, const struct file_job *j, const char **doing)
         unlinkat(folder, temp, 0);
         return error;
     }
+    (void)FAILPOINT("folder", "renamed");
     *doing = "making the file's name durable";
     return fsync(folder) < 0 ? errno : 0;
 }

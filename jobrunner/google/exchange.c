@@ -7,6 +7,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/failpoint.h"
 
 enum { ANSWER_MAX = 256 * 1024, HEADER_MAX = 4096, RETRY_AFTER_MAX = 24 * 60 * 60 };
 
@@ -16,6 +17,7 @@ struct exchange {
     void             *arg;
     struct buf        body, location, range;
     int               retry_after;
+    const char       *kind;         /* of request, static */
 };
 
 static void exchange_free(struct exchange *x)
@@ -60,9 +62,28 @@ static bool on_body(void *arg, const char *bytes, size_t len)
     return buf_add(&x->body, bytes, len);
 }
 
+/* For failpoints: "POST files", "PATCH upload", "POST token". */
+static const char *kind_of(const struct http_request *q)
+{
+    static const char *const kinds[] = {
+        "POST upload", "PATCH upload", "PUT upload", "POST files", "PATCH files", "GET files",
+        "POST token",
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t method = strlen(q->method);
+
+        if (strncmp(kinds[i], q->method, method) == 0 && kinds[i][method] == ' ' &&
+            strstr(q->url, kinds[i] + method + 1))
+            return kinds[i];
+    }
+    return "other";
+}
+
 static void on_done(void *arg, int status, const struct err *e)
 {
     struct exchange *x = arg;
+    struct err dropped = ERR_NONE;
     struct exchange_reply r = {
         .fault = e, .status = status,
         .body = x->body.data, .body_len = x->body.len,
@@ -71,6 +92,10 @@ static void on_done(void *arg, int status, const struct err *e)
     };
 
     x->call = NULL;
+    if (FAILPOINT("google.answer", x->kind)) {
+        err_set(&dropped, ERR_UPSTREAM, "the answer was dropped");
+        r = (struct exchange_reply){ .fault = &dropped, .body = "", .location = "", .range = "" };
+    }
     x->fn(x->arg, &r);
     exchange_free(x);
 }
@@ -92,6 +117,8 @@ struct exchange *exchange_send(struct http *h, const struct http_request *q, exc
     buf_init(&x->body, ANSWER_MAX);
     buf_init(&x->location, HEADER_MAX);
     buf_init(&x->range, HEADER_MAX);
+    x->kind = kind_of(q);
+    (void)FAILPOINT("google.send", x->kind);
     x->call = http_send(h, q, &handlers, x);
     if (!x->call) {
         exchange_free(x);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/failpoint.h"
 #include "lib/io/list.h"
 #include "lib/io/redis_call.h"
 #include "lib/io/redis_link.h"
@@ -203,6 +204,8 @@ static void call_send(struct redis *r, struct redis_call *c)
         call_will_fail(r, c, "too much waits to be sent");
         return;
     }
+    if (c->script)
+        (void)FAILPOINT("redis.send", c->script->name);
     buf_grew(out, (size_t)(call_put(c, at) - at));
     c->state = CALL_SENT;
     list_push(&r->sent, &c->link);
@@ -339,6 +342,10 @@ static void on_reply(void *arg, const struct redisReply *reply)
     if (c->script && !c->whole_script && wire_fault_is(reply, "NOSCRIPT")) {
         c->whole_script = true;
         call_send(r, c);
+        return;
+    }
+    if (c->script && FAILPOINT("redis.answer", c->script->name)) {
+        call_will_fail(r, c, "the answer was dropped");
         return;
     }
     if (c->fn && fault != ERR_OK)
