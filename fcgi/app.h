@@ -7,10 +7,12 @@
 #include "lib/base/settings.h"
 #include "lib/chat/model.h"
 #include "lib/chat/prompt.h"
+#include "lib/chat/quota.h"
 #include "lib/chat/session.h"
 #include "lib/io/loop.h"
 #include "lib/io/redis.h"
 
+struct apikeys;
 struct pool;
 struct gateway;
 
@@ -20,6 +22,8 @@ struct app {
     struct redis    *redis;         /* commands */
     struct redis    *wake;          /* the wake-up channel */
     struct sessions *sessions;
+    struct apikeys  *apikeys;
+    struct quota    *quota;
     struct model    *model;
     struct prompts  *prompts;
     struct pool     *pool;          /* the scoreboard of the children; NULL without one */

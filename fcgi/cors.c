@@ -42,7 +42,7 @@ void cors_headers(struct buf *out, const struct request *r)
         buf_addf(out,
                  "Access-Control-Allow-Origin: %s\r\n"
                  "Access-Control-Expose-Headers: X-Request-Id, X-Session-Id, Location, "
-                 "Retry-After, X-Confab-Overhead-Ms\r\n",
+                 "RateLimit, RateLimit-Policy, Retry-After, X-Confab-Overhead-Ms\r\n",
                  r->headers[HEADER_ORIGIN]);
 }
 

@@ -12,6 +12,7 @@
 #include "fcgi/routes.h"
 #include "fcgi/upkeep.h"
 #include "lib/base/options.h"
+#include "lib/chat/apikeys.h"
 #include "lib/io/pool.h"
 
 enum { EXIT_USAGE = 2, START_BACKOFF_S = 1 };
@@ -61,14 +62,19 @@ static enum err_code app_open(struct app *app, struct err *e)
         open_redis(app, "confab-fcgi-wake", &app->wake, e) != ERR_OK)
         return e->code;
     app->sessions = sessions_new(app->loop, app->redis, app->wake, &app->settings);
-    if (!app->sessions)
+    app->quota = quota_new(app->loop, app->redis, &app->settings);
+    if (!app->sessions || !app->quota)
         return err_set(e, ERR_INTERNAL, "out of memory");
+    if (apikeys_new(app->loop, app->redis, &app->settings, &app->apikeys, e) != ERR_OK)
+        return e->code;
     return pool_join(app->settings.server.runtime_dir, "pool", &app->pool, e);
 }
 
 static void app_close(struct app *app)
 {
     gateway_free(app->gateway);
+    quota_free(app->quota);
+    apikeys_free(app->apikeys);
     sessions_free(app->sessions);
     model_free(app->model);
     redis_free(app->wake);
@@ -89,16 +95,34 @@ static void say_what_is_set_up(const struct app *app)
     if (model_is_demo(app->model))
         log_warn(NULL, "start demo=yes: the demo model answers, set OPENAI_API_KEY or "
                        "OPENAI_BASE_URL for a real one");
-    if (!*s->server.api_key)
-        log_warn(NULL, "start open=yes: no API_KEY is set, whoever reaches the port may chat at "
-                       "your expense");
+    if (s->server.access == ACCESS_OPEN)
+        log_warn(NULL, "start open=yes: API_ACCESS=open, whoever reaches the port may chat at your "
+                       "expense");
+    else if (s->server.access == ACCESS_AUTO && apikeys_given(app->apikeys) == 0)
+        log_warn(NULL, "start open=yes: no API_KEY is set, and unless a key was made with "
+                       "confabctl key add, whoever reaches the port may chat at your expense");
+    else
+        log_info(NULL, "start open=no keys=%zu", apikeys_given(app->apikeys));
 }
 
-static void on_idle(void *arg)
+static void on_written(void *arg, const struct redisReply *reply, const struct err *e)
 {
     struct app *app = arg;
 
+    (void)reply;
+    (void)e;
     loop_stop(app->loop);
+}
+
+/* The last requests have left something to write down; Redis answers in order. */
+static void on_idle(void *arg)
+{
+    struct redis_arg ping = REDIS_LIT("PING");
+    struct app *app = arg;
+
+    quota_flush(app->quota);
+    if (!redis_is_up(app->redis) || !redis_command(app->redis, 0, &ping, 1, on_written, app))
+        loop_stop(app->loop);
 }
 
 /* SIGTERM stops the pool; SIGUSR1 only this child, whose place a new one takes. */

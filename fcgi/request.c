@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "lib/base/text.h"
+#include "lib/chat/apikey.h"
 
 static const char *const methods[] = {
     [METHOD_GET] = "GET",       [METHOD_HEAD] = "HEAD",     [METHOD_POST] = "POST",
@@ -53,6 +54,7 @@ void request_close(struct request *r)
 {
     request_drop_body(r);
     buf_close(&r->reply.headers);
+    apikey_unref(r->key);
 }
 
 void request_drop_body(struct request *r)

@@ -12,6 +12,7 @@
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 
+struct apikey;      /* lib/chat/apikey.h */
 struct app;         /* what all handlers share, app.h */
 struct conn;        /* the FastCGI side, conn.h */
 
@@ -52,7 +53,8 @@ struct request {
     const char    *headers[HEADER_COUNT];   /* NULL = not sent */
     char          *body;                    /* owned, NULL when there is none */
     size_t         body_len;
-    const char    *tenant;                  /* "default" when no keys are configured */
+    struct apikey *key;                     /* a reference; NULL on a route that needs none */
+    const char    *tenant;                  /* the key's; "default" when none was needed */
     /* Told once when the client leaves before the response has ended; NULL = nobody cares. It
      * may end the response from within. Never called from within a response_ call. */
     void         (*on_gone)(void *arg);

@@ -1,28 +1,30 @@
 #include "fcgi/routes.h"
 
 #include <string.h>
-#include <strings.h>
 
+#include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/cors.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/response.h"
-#include "lib/base/text.h"
 
-enum access { KEY, OPEN };
+#define OPEN ACCESS_FREE
+#define KEY  ACCESS_REQUEST
+#define TURN ACCESS_TURN
 
 struct route {
     enum method method;         /* a GET answers HEAD as well */
     const char *pattern;        /* {name} matches one segment that is not empty */
     enum access access;
-    void      (*handle)(struct request *r);
+    access_fn  *handle;
 };
 
 static const struct route routes[] = {
-    { METHOD_POST, "/api/v1/chat",              KEY,  handle_chat },
+    { METHOD_POST, "/api/v1/chat",              TURN, handle_chat },
     { METHOD_POST, "/api/v1/write_to_doc",      KEY,  handle_write_to_doc },
     { METHOD_GET,  "/api/v1/status/{task_id}",  KEY,  handle_task_status },
     { METHOD_GET,  "/api/v1/tasks/{task_id}",   KEY,  handle_task },
+    { METHOD_GET,  "/api/v1/usage",             KEY,  handle_usage },
     { METHOD_GET,  "/api/v1/health",            OPEN, handle_health },
     { METHOD_GET,  "/api/v1/ready",             OPEN, handle_ready },
 };
@@ -79,21 +81,6 @@ static void options(struct request *r, struct buf *allow)
     response_bytes(r, 204, NULL, NULL, 0);
 }
 
-static bool key_is_right(const struct request *r)
-{
-    static const char bearer[] = "Bearer ";
-    const char *key = r->app->settings.server.api_key;
-    const char *sent = r->headers[HEADER_AUTHORIZATION];
-
-    if (!*key)
-        return true;    /* no key configured: the API is open */
-    if (!sent || strncasecmp(sent, bearer, sizeof(bearer) - 1) != 0)
-        return false;
-    sent += sizeof(bearer) - 1;
-    sent += strspn(sent, " ");
-    return text_equal_secret(sent, strlen(sent), key, strlen(key));
-}
-
 static void refuse(struct request *r, enum err_code code, const char *detail)
 {
     struct err e = ERR_NONE;
@@ -131,10 +118,7 @@ void routes_dispatch(struct request *r)
         no_route(r, &allow);
     } else {
         r->route = route->pattern;
-        if (route->access == KEY && !key_is_right(r))
-            refuse(r, ERR_UNAUTHORIZED, "send Authorization: Bearer <key>");
-        else
-            route->handle(r);
+        access_check(r, route->access, route->handle);
     }
     buf_close(&allow);
 }

@@ -1,11 +1,12 @@
 /* POST /api/v1/chat: answer one message, whole or as a stream; one way for both.
  *
- *   CHECK -> LOCK -> ASK -> SAVE -> DONE
+ *   CHECK -> LOCK -> ADMIT -> ASK -> SAVE -> DONE
  *
- * LOCK waits for this session's turn and brings its window; a request that was answered before
- * (Idempotency-Key) goes from there straight to DONE with the first answer. Text leaves for the
- * client during ASK, as it comes. Nobody is told that the turn is done before SAVE has ended well.
- * A failure goes from any state straight to DONE, with err set, and stores nothing.
+ * LOCK waits for this session's turn and brings its window; the key's limits are asked about at the
+ * same time, and ADMIT waits for that answer, should it come last. A request that was answered
+ * before (Idempotency-Key) goes from there straight to DONE with the first answer. Text leaves for
+ * the client during ASK, as it comes. Nobody is told that the turn is done before SAVE has ended
+ * well. A failure goes from any state straight to DONE, with err set, and stores nothing.
  *
  * The client may leave at any time. Unless the turn is to be finished without it, the model is
  * not asked any further; what was already streamed is kept, marked as interrupted. */
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/handlers/chat_input.h"
 #include "fcgi/handlers/chat_reply.h"
@@ -21,7 +23,7 @@
 #include "fcgi/response.h"
 #include "lib/base/clock.h"
 
-enum chat_state { CHAT_CHECK, CHAT_LOCK, CHAT_ASK, CHAT_SAVE, CHAT_DONE };
+enum chat_state { CHAT_CHECK, CHAT_LOCK, CHAT_ADMIT, CHAT_ASK, CHAT_SAVE, CHAT_DONE };
 
 struct chat {
     enum chat_state      state;
@@ -30,7 +32,9 @@ struct chat {
     struct app          *app;           /* borrowed */
     struct chat_input    in;            /* its text is ours */
     struct chat_reply    reply;
+    struct quota_grant  *grant;         /* ours from LOCK to DONE */
     struct session_turn *turn;          /* ours from LOCK until SAVE gives it away */
+    struct session_begun begun;         /* in ADMIT; borrows from the turn */
     struct model_call   *call;          /* ours during ASK */
     struct timer         silence;       /* LOCK to DONE: keeps a silent stream alive */
     struct timer         deadline;      /* ASK: of the whole answer */
@@ -39,6 +43,7 @@ struct chat {
     struct turn          said;          /* what SAVE appends; borrows from in and answer */
     char                 model[80], finish_reason[32];
     struct model_usage   usage;
+    size_t               asked_bytes;   /* of what the model was shown; 0 = not asked */
     int64_t              asked_us, upstream_us;     /* when, and how long the model took */
     bool                 lagging;       /* the reader is slow, the model paused */
 };
@@ -46,7 +51,9 @@ struct chat {
 /* In the order in which they run. */
 static void check(struct chat *c);
 static void lock(struct chat *c);
+static void on_quota(void *arg, const struct quota_state *state, const struct err *e);
 static void on_begun(void *arg, const struct session_begun *begun, const struct err *e);
+static void admit(struct chat *c);
 static void replay(struct chat *c, const struct session_begun *begun);
 static void ask(struct chat *c, const struct session_begun *begun);
 static void on_text(void *arg, const char *text, size_t len);
@@ -63,7 +70,8 @@ static void on_deadline(void *arg);
 static const struct { const char *name; void (*run)(struct chat *c); } states[] = {
     [CHAT_CHECK] = { "check", check },
     [CHAT_LOCK]  = { "lock",  lock },
-    [CHAT_ASK]   = { "ask",   NULL },   /* entered by on_begun, which lends it the window */
+    [CHAT_ADMIT] = { "admit", admit },
+    [CHAT_ASK]   = { "ask",   NULL },   /* entered by ask, which has the window */
     [CHAT_SAVE]  = { "save",  save },
     [CHAT_DONE]  = { "done",  done },
 };
@@ -137,8 +145,16 @@ static void check(struct chat *c)
     chat_enter(c, CHAT_LOCK);
 }
 
+/* A token is some four bytes. */
+static int64_t tokens_of(size_t bytes)
+{
+    return (int64_t)(bytes + 3) / 4;
+}
+
+/* Both questions leave together, and Redis answers in order: limits cost no round trip. */
 static void lock(struct chat *c)
 {
+    int64_t tokens = c->app->settings.limits.reserve_tokens + tokens_of(c->in.text_len);
     struct session_request q = {
         .tenant = c->request->tenant,
         .id = c->in.session,
@@ -147,9 +163,21 @@ static void lock(struct chat *c)
         .body_hash = c->in.key ? c->in.body_hash : NULL,
     };
 
-    c->turn = session_begin(c->app->sessions, &q, on_begun, c);
+    c->grant = quota_ask(c->app->quota, c->request->key, QUOTA_TURN, tokens, on_quota, c);
+    c->turn = c->grant ? session_begin(c->app->sessions, &q, on_begun, c) : NULL;
     if (!c->turn)
         chat_fail_new(c, ERR_INTERNAL, "beginning the turn: out of memory");
+}
+
+static void on_quota(void *arg, const struct quota_state *state, const struct err *e)
+{
+    struct chat *c = arg;
+
+    access_headers(c->request, state);
+    if (e)
+        chat_fail(c, e);
+    else if (c->state == CHAT_ADMIT)
+        admit(c);
 }
 
 static void on_begun(void *arg, const struct session_begun *begun, const struct err *e)
@@ -162,10 +190,18 @@ static void on_begun(void *arg, const struct session_begun *begun, const struct 
         return;
     }
     c->reply.turn = begun->number;
-    if (begun->replay)
-        replay(c, begun);
+    c->begun = *begun;
+    chat_enter(c, CHAT_ADMIT);
+}
+
+static void admit(struct chat *c)
+{
+    if (quota_pending(c->grant))
+        return;
+    if (c->begun.replay)
+        replay(c, &c->begun);
     else
-        ask(c, begun);
+        ask(c, &c->begun);
 }
 
 /* The first answer once more. How it finished and what it cost was told once, and is not kept. */
@@ -203,6 +239,9 @@ static void ask(struct chat *c, const struct session_begun *begun)
         log_warn(&c->request->log, "chat prompt=\"%s\" is missing, default serves", begun->prompt);
         q.system = prompts_get(c->app->prompts, "");
     }
+    c->asked_bytes = strlen(q.system) + q.user_len;
+    for (size_t i = 0; i < q.window_count; i++)
+        c->asked_bytes += q.window[i].len;
     c->asked_us = clock_us();
     c->call = model_ask(c->app->model, &q, &on, c);
     session_forget_window(c->turn);
@@ -284,9 +323,24 @@ static void on_saved(void *arg, const struct err *e)
         chat_enter(c, CHAT_DONE);
 }
 
+/* What the key is charged: as the model has reported; estimated when it has not, and then nothing
+ * for a turn that it did not say a word in. */
+static struct quota_spent spent(const struct chat *c)
+{
+    struct quota_spent s = { c->usage.prompt, c->usage.completion, c->usage.total };
+
+    if (!c->usage.known && c->asked_bytes > 0 && c->answer.len > 0) {
+        s.prompt = tokens_of(c->asked_bytes);
+        s.completion = tokens_of(c->answer.len);
+        s.total = s.prompt + s.completion;
+    }
+    return s;
+}
+
 /* The only way out, well or ill. */
 static void done(struct chat *c)
 {
+    struct quota_spent used = spent(c);
     int64_t now = clock_us(), overhead_us;
 
     if (c->call)        /* we end before the model does */
@@ -295,6 +349,7 @@ static void done(struct chat *c)
     timer_stop(&c->silence);
     timer_stop(&c->deadline);
     model_cancel(c->call);
+    quota_end(c->grant, &used);
     if (c->turn)
         session_drop(c->turn);
     if (c->err.code != ERR_OK) {

@@ -9,6 +9,7 @@ enum on_disconnect { ON_DISCONNECT_CANCEL, ON_DISCONNECT_FINISH };
 enum session_busy { SESSION_BUSY_WAIT, SESSION_BUSY_REJECT };
 enum demo { DEMO_OFF, DEMO_FALLBACK };
 enum durability { DURABILITY_REQUIRE, DURABILITY_WARN };
+enum access_rule { ACCESS_AUTO, ACCESS_KEYS, ACCESS_OPEN };
 enum usage_wish { MODEL_USAGE_ASK, MODEL_USAGE_OMIT };
 
 struct settings {
@@ -25,8 +26,16 @@ struct settings {
         char   *prompts_dir;
         char   *cors_origins;           /* separated by spaces or commas; "*" for any */
         char   *api_key;
+        char   *api_keys_file;          /* one key's hash a line */
+        int     access;                 /* who may call without a key */
         int     log_level;
     } server;
+    struct {                            /* of a key that has none of its own; 0 = none */
+        int64_t requests_per_minute, in_flight, tokens_per_day;
+        int64_t reserve_tokens;         /* set aside for a turn beside its text */
+        int64_t usage_ttl;              /* of a day's books */
+        int64_t key_cache;              /* how long a key from Redis is remembered */
+    } limits;
     struct {
         char   *url;
         int64_t timeout;                /* of one command */

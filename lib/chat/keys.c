@@ -81,3 +81,23 @@ struct key key_wake(const char *child)
 {
     return key_of("c1:wake:%s", child);
 }
+
+struct key key_apikey(const char *hash)
+{
+    return key_of("c1:key:%s", hash);
+}
+
+struct key key_quota(const char *tenant, const char *apikey_id, const char *kind)
+{
+    struct key k = key_of_tenant(tenant, "k:");
+
+    add(&k, apikey_id, strlen(apikey_id));
+    add(&k, ":", 1);
+    add(&k, kind, strlen(kind));
+    return k;
+}
+
+struct key key_usage(const char *tenant)
+{
+    return key_of_tenant(tenant, "use:");
+}

@@ -21,7 +21,15 @@
  *   c1:tasks:due                     zset   tasks that wait for their next try, by when it is due
  *   c1:tasks:swept                   zset   documents marked to be trashed, which nobody may record
  *   c1:tasks:stream                  stream the doorbell of the runners; group "runners"
- *   c1:install                       hash   this installation: its id, its staging folder
+ *   c1:{tenant}:k:<key id>:times     list   when a key's requests of the last minute came
+ *   c1:{tenant}:k:<key id>:flight    zset   a key's turns in flight, by the end of their lease
+ *   c1:{tenant}:use:<day>            hash   what the tenant's keys have used on a day (since 1970):
+ *                                           "<key id> requests", ...: see lua/quota.inc
+ *   c1:key:<SHA-256>                 hash   a key: tenant, name, created, limits
+ *   c1:keys                          hash   hashes of all keys, by "tenant:name"
+ *   c1:tenants                       set    whoever has used anything
+ *   c1:install                       hash   this installation: its id, its staging folder, keys (how
+ *                                           many were ever made)
  *   c1:wake:<child>                  channel of one handler process */
 
 #include <stddef.h>
@@ -38,6 +46,8 @@ enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_USERNAME_MAX = 256,
 #define KEYS_TASKS_STREAM "c1:tasks:stream"
 #define KEYS_TASKS_GROUP  "runners"
 #define KEYS_INSTALL      "c1:install"
+#define KEYS_APIKEYS      "c1:keys"
+#define KEYS_TENANTS      "c1:tenants"
 
 struct key { char s[KEYS_SIZE]; size_t len; };
 
@@ -49,6 +59,10 @@ struct key key_user_index(const char *tenant, const char *username, size_t len);
 struct key key_idempotency(const char *tenant, const char *hash);
 struct key key_task(const char *task_id);
 struct key key_wake(const char *child);
+struct key key_apikey(const char *hash);        /* hash "": what all of them begin with */
+/* kind: "times", "flight" */
+struct key key_quota(const char *tenant, const char *apikey_id, const char *kind);
+struct key key_usage(const char *tenant);       /* what the days' keys begin with */
 static inline struct redis_arg key_arg(const struct key *k)
 {
     return (struct redis_arg){ k->s, k->len };

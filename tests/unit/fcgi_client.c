@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/chat/apikeys.h"
+
 enum { REQUEST_ID = 258, REPLY_MAX = 64 << 20, SMALL = 64 << 10 };
 
 struct app *fcgi_app(void)
@@ -26,11 +28,38 @@ struct app *fcgi_app(void)
     app->settings.server.drain_timeout = 200;
     app->settings.server.cors_origins = (char *)"";
     app->settings.server.api_key = (char *)"";
+    app->settings.server.api_keys_file = (char *)"";
+    app->settings.server.access = ACCESS_OPEN;
+    app->settings.session.lease = 15000;
+    app->settings.limits.key_cache = 3000;
+    fcgi_app_use_redis(app, "unix:///nonexistent/redis.sock");
     return app;
+}
+
+static void leave_redis(struct app *app)
+{
+    quota_free(app->quota);
+    apikeys_free(app->apikeys);
+    redis_free(app->redis);
+}
+
+void fcgi_app_use_redis(struct app *app, const char *url)
+{
+    struct redis_options o = { .url = url, .connect_timeout = 1000, .timeout = 1000,
+                               .name = "test" };
+    struct err e = ERR_NONE;
+
+    leave_redis(app);
+    ck_assert_msg(redis_new(app->loop, &o, &app->redis, &e) == ERR_OK, "%s", e.detail);
+    app->quota = quota_new(app->loop, app->redis, &app->settings);
+    ck_assert_ptr_nonnull(app->quota);
+    ck_assert_msg(apikeys_new(app->loop, app->redis, &app->settings, &app->apikeys, &e) == ERR_OK,
+                  "%s", e.detail);
 }
 
 void fcgi_app_free(struct app *app)
 {
+    leave_redis(app);
     loop_free(app->loop);
     free(app);
 }

@@ -23,8 +23,11 @@ struct fcgi_client {
     struct buf    request;
 };
 
-/* A new application without Redis and model, with small limits; and its release. */
+/* A new application, open to all, whose Redis is away, without a model, with small limits; and its
+ * release. */
 struct app *fcgi_app(void);
+/* From now on with this Redis, and with the keys that the settings give now. */
+void        fcgi_app_use_redis(struct app *app, const char *url);
 void        fcgi_app_free(struct app *app);
 
 /* A listening unix socket at path, as spawn-fcgi makes it. */

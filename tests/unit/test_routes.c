@@ -15,6 +15,25 @@ static char path[200];
 static int listen_fd;
 static struct fcgi_client *client;
 
+static struct support_redis *redis;
+
+static void start_redis(void)
+{
+    redis = support_redis_start();
+}
+
+static void stop_redis(void)
+{
+    support_redis_stop(redis);
+}
+
+static void require_key(void)
+{
+    app->settings.server.api_key = (char *)"the-key";
+    app->settings.server.access = ACCESS_AUTO;
+    fcgi_app_use_redis(app, support_redis_url(redis));
+}
+
 static void setup(void)
 {
     app = fcgi_app();
@@ -99,7 +118,7 @@ START_TEST(with_a_key_configured_only_its_holder_gets_in)
 {
     const char *params[] = { "HTTP_AUTHORIZATION", keys[_i].sent, NULL };
 
-    app->settings.server.api_key = (char *)"the-key";
+    require_key();
     ck_assert_int_eq(ask("GET", keys[_i].uri, keys[_i].sent ? params : NULL), keys[_i].status);
     ck_assert_int_eq(fcgi_has_header(client, "WWW-Authenticate: Bearer realm=\"confab\""),
                      keys[_i].status == 401);
@@ -111,7 +130,7 @@ START_TEST(a_preflight_needs_no_key_and_a_listed_origin)
     const char *params[] = { "HTTP_ORIGIN", _i ? "https://evil.example" : "https://a.example",
                              "HTTP_ACCESS_CONTROL_REQUEST_METHOD", "POST", NULL };
 
-    app->settings.server.api_key = (char *)"the-key";
+    require_key();
     app->settings.server.cors_origins = (char *)"https://a.example";
     ck_assert_int_eq(ask("OPTIONS", "/api/v1/chat", params), 204);
     ck_assert_int_eq(fcgi_has_header(client, "Access-Control-Allow-Origin: https://a.example"),
@@ -126,7 +145,7 @@ START_TEST(an_error_may_be_read_by_a_listed_origin_too)
 {
     const char *params[] = { "HTTP_ORIGIN", "https://a.example", NULL };
 
-    app->settings.server.api_key = (char *)"the-key";
+    require_key();
     app->settings.server.cors_origins = (char *)"*";
     ck_assert_int_eq(ask("POST", "/api/v1/chat", params), 401);
     ck_assert(fcgi_has_header(client, "Access-Control-Allow-Origin: https://a.example"));
@@ -143,6 +162,7 @@ int main(void)
     Suite *suite = suite_create("routes");
     TCase *t = tcase_create("routes");
 
+    tcase_add_unchecked_fixture(t, start_redis, stop_redis);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, a_request_reaches_its_handler_or_learns_why_not, 0, COUNT(requests));
     tcase_add_loop_test(t, with_a_key_configured_only_its_holder_gets_in, 0, COUNT(keys));
