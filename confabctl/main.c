@@ -17,7 +17,14 @@ struct command {
 };
 
 static const struct command commands[] = {
+    { "check", "", "would confab work with these settings? What to do about what would not",
+      ctl_check },
+    { "key add", "--tenant NAME [--name NAME] [--rpm N] [--in-flight N] [--tokens-per-day N]",
+      "a new key; it is printed once, and only its hash is kept", ctl_key_add },
+    { "key list", "[--tenant NAME]", "the keys in Redis, and their limits", ctl_key_list },
+    { "key revoke", "TENANT:NAME | ID", "a key is refused from now on", ctl_key_revoke },
     { "pool", "", "the processes that are at work on this host", ctl_pool },
+    { "usage", "[--tenant NAME] [--days N]", "what each key has used, by day", ctl_usage },
 };
 enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
 
