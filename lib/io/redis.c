@@ -18,7 +18,7 @@
 #include "lib/io/redis_link.h"
 #include "lib/io/redis_wire.h"
 
-enum { PULSE_MS = 2000 };
+enum { PULSE_MS = 2000, PATIENCE = 10 };
 
 struct redis {
     struct redis_link *link;                /* owned */
@@ -36,6 +36,7 @@ struct redis {
     void              *message_arg;
     struct timer       pulse;               /* of a subscriber */
     bool               heard;               /* anything, since the last pulse */
+    int64_t            heard_at;            /* the latest answer to a call */
 };
 
 static void on_up(void *arg);
@@ -249,6 +250,18 @@ static void look_at(struct redis *r, int64_t when, int64_t now)
     timer_set(&r->deadline, when > now ? when - now : 1);
 }
 
+/* When it is too late for an answer to this call. While others are answered it stands in a queue
+ * that moves, as after thousands of calls at once: that is no server which does not answer. */
+static int64_t call_overdue(const struct redis *r, const struct redis_call *c)
+{
+    int64_t silent = r->heard_at + r->timeout;
+    int64_t latest = c->deadline + (PATIENCE - 1) * r->timeout;
+
+    if (silent <= c->deadline)
+        return c->deadline;
+    return silent < latest ? silent : latest;
+}
+
 /* One timer for all calls: it is set for the earliest deadline seen, and not touched by calls
  * that are answered in time, so that it fires at most once in the shortest timeout in use. */
 static void on_deadline(void *arg)
@@ -270,15 +283,16 @@ static void on_deadline(void *arg)
     }
     for (at = r->sent.next; at != &r->sent; at = at->next) {
         struct redis_call *c = list_owner(at, struct redis_call, link);
+        int64_t overdue = call_overdue(r, c);
         char what[CALL_WHAT_MAX];
 
-        if (c->deadline <= now) {
+        if (overdue <= now) {
             call_what(c, what);
             link_fail(r->link, "no answer to %s in time", what);
             return;
         }
-        if (c->deadline < next)
-            next = c->deadline;
+        if (overdue < next)
+            next = overdue;
     }
     if (next < INT64_MAX)
         look_at(r, next, now);
@@ -339,6 +353,7 @@ static void on_reply(void *arg, const struct redisReply *reply)
     }
     c = list_owner(r->sent.next, struct redis_call, link);
     list_take(&c->link);
+    r->heard_at = clock_ms();
     if (c->script && !c->whole_script && wire_fault_is(reply, "NOSCRIPT")) {
         c->whole_script = true;
         call_send(r, c);

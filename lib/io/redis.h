@@ -4,11 +4,12 @@
  * include hiredis.
  *
  * Every call ends in exactly one callback, never before the call has returned: with a
- * reply, or with an error after `timeout` at the latest. Calls are sent at once and answered in
+ * reply, or with an error once it has waited for `timeout` and Redis has been silent as long;
+ * while other calls are answered, after ten times that. Calls are sent at once and answered in
  * order (a script that the server does not know yet moves behind those already sent). While
  * there is no connection, calls made before the pending attempt's outcome wait for it within
- * their own deadline, and calls made between attempts fail at once (ERR_STORE). A call whose
- * deadline passes on an open connection means that Redis is stuck: the connection is dropped,
+ * their own deadline, and calls made between attempts fail at once (ERR_STORE). A call that
+ * comes to nothing on an open connection means that Redis is stuck: the connection is dropped,
  * all that was under way on it fails, and a new one is tried at once, then with backoff (50 ms
  * to 1 s), so that a Redis which is back is used again within 2 s, or connect_timeout if
  * that is longer. A command that blocks (XREADGROUP BLOCK) holds up those behind it: it takes a
