@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from tests.support.redis import Redis
 
 TOOLS = BUILD / "bench"
 CHILDREN = 2
+PORT = 8090
 
 
 class Upstream(Process):
@@ -27,14 +29,12 @@ class Upstream(Process):
 
     def __init__(self, directory: Path) -> None:
         super().__init__("upstream", directory / "upstream.log")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.host, self.port = private_address(), PORT
+        self.url = f"http://{self.host}:{self.port}/v1"
 
     def start(self) -> Upstream:
-        self.run(TOOLS / "upstream", str(self.port), env={})
-        until(lambda: listens("127.0.0.1", self.port), "the upstream listens")
+        self.run(TOOLS / "upstream", self.host, str(self.port), env={})
+        until(lambda: listens(self.host, self.port), "the upstream listens")
         return self
 
 
@@ -82,10 +82,7 @@ class Peer(Process):
 
     def __init__(self, directory: Path) -> None:
         super().__init__("peer", directory / "peer.log")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.host = "127.0.0.1"
+        self.host, self.port = private_address(), PORT
 
     def start(self, redis: Path, upstream: str) -> Peer:
         self.run("/usr/bin/python3", "-m", "uvicorn", "--app-dir", TOP / "bench" / "peer",
@@ -112,7 +109,7 @@ class Rig:
         self.confab = Front(self.directory, "confab")
         self.nop = Front(self.directory, "nop")
         self.proxy = Front(self.directory, "proxy",
-                           site.replace("@UPSTREAM_PORT@", str(self.upstream.port)))
+                           site.replace("@UPSTREAM@", f"{self.upstream.host}:{PORT}"))
         self.peer = Peer(self.directory)
 
     def env(self, **settings: str | int) -> dict[str, str]:
@@ -204,6 +201,11 @@ class Rig:
 
 def read_results(text: str) -> dict[str, Any]:
     return json.loads(text[text.index("{"):])
+
+
+def private_address() -> str:
+    """One of the loopback network that nobody else is likely to use."""
+    return f"127.{random.randrange(128, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
 
 
 def listens(host: str, port: int) -> bool:

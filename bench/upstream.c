@@ -1,6 +1,6 @@
 /* An instant OpenAI-like upstream, so that what a benchmark sees is the work of who asks it.
  *
- *   upstream PORT
+ *   upstream ADDRESS PORT
  *
  * One process, one epoll. Any POST is a chat completion: with "stream":true an event stream, else
  * one JSON object. The whole answer comes at once, unless the last message says
@@ -9,6 +9,7 @@
  * Each token's text is "t=<ns>; ", the monotonic clock as it was handed to the kernel. Whoever
  * reads it on this machine knows how long it was on its way. SIGTERM ends it. */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -320,14 +321,14 @@ static void on_listener(int listener)
     }
 }
 
-static int listen_on(int port)
+static int listen_on(const char *address, int port)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), yes = 1;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 16384) != 0) {
+    if (inet_pton(AF_INET, address, &at.sin_addr) != 1 ||
+        bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 16384) != 0) {
         perror("upstream: cannot listen");
         exit(1);
     }
@@ -359,8 +360,13 @@ int main(int argc, char **argv)
 {
     struct rlimit files;
     struct epoll_event events[EVENTS] = { { .events = EPOLLIN, .data.ptr = NULL } };
-    int listener = listen_on(argc == 2 ? atoi(argv[1]) : 0);
+    int listener;
 
+    if (argc != 3) {
+        fputs("usage: upstream ADDRESS PORT\n", stderr);
+        return 2;
+    }
+    listener = listen_on(argv[1], atoi(argv[2]));
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
