@@ -10,6 +10,14 @@
 
 #include "lib/base/settings.h"
 
+static void all(void (*print)(const struct conf_row *rows, size_t count, FILE *out))
+{
+    print(settings_rows, settings_count, stdout);
+    if (print != conf_man)      /* an empty line is a mistake there */
+        putchar('\n');
+    print(settings_upstream_rows, settings_upstream_count, stdout);
+}
+
 static int fill(const char *path)
 {
     char line[1024];
@@ -23,7 +31,7 @@ static int fill(const char *path)
         char *version = strstr(line, "@VERSION@");
 
         if (strcmp(line, "@SETTINGS@\n") == 0)
-            conf_man(settings_rows, settings_count, stdout);
+            all(conf_man);
         else if (version)
             printf("%.*s%s%s", (int)(version - line), line, PACKAGE_VERSION,
                    version + strlen("@VERSION@"));
@@ -39,9 +47,9 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "man") == 0)
         return fill(argv[2]);
     if (argc == 2 && strcmp(argv[1], "ini") == 0)
-        conf_example(settings_rows, settings_count, stdout);
+        all(conf_example);
     else if (argc == 2 && strcmp(argv[1], "markdown") == 0)
-        conf_markdown(settings_rows, settings_count, stdout);
+        all(conf_markdown);
     else
         return EXIT_FAILURE;
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -383,11 +383,11 @@ static void on_gone(void *arg)
     if (finishes_alone(c)) {
         on_drained(c);              /* a reader that is gone is not slow any more */
     } else if (c->state == CHAT_ASK && c->in.stream && c->answer.len > 0) {
+        /* It says who it is only at the end. */
+        snprintf(c->model, sizeof(c->model), "%s", model_call_name(c->call));
         model_cancel(c->call);
         c->call = NULL;
         c->said.interrupted = true;
-        if (!model_is_demo(c->app->model))  /* it says who it is only at the end */
-            snprintf(c->model, sizeof(c->model), "%s", c->app->settings.model.name);
         chat_enter(c, CHAT_SAVE);
     } else if (c->state != CHAT_SAVE) {
         chat_fail_new(c, ERR_CANCELLED, "the client has left");

@@ -114,6 +114,16 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
     return 1;
 }
 
+/* inih's own are 199 bytes a line, comments behind " ;" and continuation lines. */
+static void set_manner(void)
+{
+    ini_use_stack = false;
+    ini_allow_realloc = true;
+    ini_max_line = LINE_MAX_BYTES;
+    ini_allow_inline_comments = false;
+    ini_allow_multiline = false;
+}
+
 static void read_file(struct load *l)
 {
     int bad_line;
@@ -123,13 +133,7 @@ static void read_file(struct load *l)
         fault(l, "%s: %s", l->file, strerror(errno));
         return;
     }
-    /* inih's own are 199 bytes a line, comments behind " ;" and continuation lines. */
-    ini_use_stack = false;
-    ini_allow_realloc = true;
-    ini_max_line = LINE_MAX_BYTES;
-    ini_allow_inline_comments = false;
-    ini_allow_multiline = false;
-
+    set_manner();
     l->line_ended = true;
     bad_line = ini_parse_stream(read_line, l, on_pair, l);
     if (bad_line > 0)
@@ -137,6 +141,39 @@ static void read_file(struct load *l)
     if (bad_line < 0 || ferror(l->stream))
         fault(l, "%s: cannot be read", l->file);
     fclose(l->stream);
+}
+
+/* --- its sections with a name of their own ------------------------------------------------- */
+
+struct naming { const char *kind; void (*found)(void *arg, const char *name); void *arg; };
+
+static int on_named(void *arg, const char *section, const char *name, const char *value)
+{
+    struct naming *n = arg;
+    size_t kind = strlen(n->kind), len = strlen(section);
+    char quoted[64];
+
+    (void)name;
+    (void)value;
+    if (len < kind + 3 || len >= sizeof(quoted) || strncmp(section, n->kind, kind) != 0 ||
+        section[kind] != ' ' || section[kind + 1] != '"' || section[len - 1] != '"')
+        return 1;
+    snprintf(quoted, sizeof(quoted), "%.*s", (int)(len - kind - 3), section + kind + 2);
+    n->found(n->arg, quoted);
+    return 1;
+}
+
+void conf_names(const char *file, const char *kind, void (*found)(void *arg, const char *name),
+                void *arg)
+{
+    struct naming n = { kind, found, arg };
+    FILE *in = fopen(file, "re");
+
+    if (!in)
+        return;
+    set_manner();
+    ini_parse_file(in, on_named, &n);
+    fclose(in);
 }
 
 /* --- the environment ----------------------------------------------------------------------- */

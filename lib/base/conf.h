@@ -49,6 +49,11 @@ bool conf_load(const struct conf_row *rows, size_t count, void *settings,
                const char *file, char *const *env, FILE *report);
 void conf_free(const struct conf_row *rows, size_t count, void *settings);
 
+/* Calls found for each setting in a section [kind "name"] of the file, in its order; a name may
+ * come again. For rows that are made per name, before conf_load, which reports what is wrong. */
+void conf_names(const char *file, const char *kind, void (*found)(void *arg, const char *name),
+                void *arg);
+
 /* Puts one value, as it would be written, into its field. NULL, or what is wrong with it
  * ("has to be a time: 500ms, 30s, 5m, 1h, 30d"), valid until the next call. */
 const char *conf_set(const struct conf_row *row, void *settings, const char *value);

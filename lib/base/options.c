@@ -30,6 +30,8 @@ static int help(const struct options_program *p)
     usage(p, stdout, 0);
     puts("\nSettings, from the environment, or from $CONFAB_CONFIG (/etc/confab/confab.ini):\n");
     conf_help(settings_rows, settings_count, stdout);
+    putchar('\n');
+    conf_help(settings_upstream_rows, settings_upstream_count, stdout);
     return 0;
 }
 

@@ -1,9 +1,12 @@
 #include "lib/base/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "lib/base/settings_model.h"
 
 #ifndef CONFAB_PKGDATADIR
 #define CONFAB_PKGDATADIR "/usr/share/confab"
@@ -127,6 +130,11 @@ const struct conf_row settings_rows[] = {
            "20s", 0, HOUR, "a longer Retry-After is passed on instead of waited for"),
     NUMBER(CONF_SIZE, "model", "max_answer", "MODEL_MAX_ANSWER", model.max_answer,
            "1m", KIB, 64 * MIB, "longest answer"),
+    TEXT("model", "fallbacks", "OPENAI_FALLBACKS", model.fallbacks, NULL,
+         "names of the upstreams to ask when this one fails, in order; "
+         "empty = every section [upstream \"NAME\"] of the file"),
+    NUMBER(CONF_TIME, "model", "cool_down", "MODEL_COOL_DOWN", model.cool_down,
+           "30s", 0, HOUR, "an upstream that failed is asked after the others this long"),
     CHOICE("model", "demo", "DEMO", model.demo, "off", "off|fallback",
            "fallback: a built-in model answers while neither a key nor a URL is given"),
 
@@ -205,42 +213,6 @@ static bool is_http(const char *url)
     return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
 }
 
-/* A header's name, as RFC 9110 has it, but for the rare punctuation. */
-static bool is_header_name(const char *s)
-{
-    return *s && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] == '\0';
-}
-
-static bool is_temperature(const char *s)
-{
-    char *end;
-    double t = strtod(s, &end);
-
-    return !*s || (*s >= '0' && *s <= '9' && !*end && t <= 2);
-}
-
-static void check_model(struct check *c, const struct settings *s)
-{
-    need(c, is_http(s->model.base_url),
-         "OPENAI_BASE_URL ([model] base_url): has to begin with http:// or https://");
-    need(c, is_header_name(s->model.auth_header),
-         "MODEL_AUTH_HEADER ([model] auth_header): is not the name of a header");
-    need(c, strcmp(s->model.token_limit_field, "max_completion_tokens") == 0 ||
-            strcmp(s->model.token_limit_field, "max_tokens") == 0,
-         "MODEL_TOKEN_LIMIT_FIELD ([model] token_limit_field): has to be "
-         "max_completion_tokens or max_tokens");
-    need(c, strcmp(s->model.system_role, "system") == 0 ||
-            strcmp(s->model.system_role, "developer") == 0,
-         "MODEL_SYSTEM_ROLE ([model] system_role): has to be system or developer");
-    need(c, is_temperature(s->model.temperature),
-         "MODEL_TEMPERATURE ([model] temperature): has to be a number from 0 to 2");
-    need(c, s->model.connect_timeout <= s->model.turn_timeout &&
-            s->model.first_token_timeout <= s->model.turn_timeout &&
-            s->model.idle_timeout <= s->model.turn_timeout,
-         "MODEL_TURN_TIMEOUT ([model] turn_timeout): has to be at least as long as "
-         "connect_timeout, first_token_timeout and idle_timeout");
-}
-
 static void check_google(struct check *c, const struct settings *s)
 {
     int64_t longest = s->google.timeout > s->google.upload_timeout ? s->google.timeout
@@ -267,7 +239,6 @@ static bool check(const struct settings *s, FILE *report)
 {
     struct check c = { report, true };
 
-    check_model(&c, s);
     check_google(&c, s);
     need(&c, s->server.max_user_text < s->server.max_body,
          "MAX_USER_TEXT ([server] max_user_text): has to be less than MAX_BODY");
@@ -297,12 +268,23 @@ static int64_t requests_by_open_files(void)
 
 bool settings_load_from(struct settings *s, const char *file, char *const *env, FILE *report)
 {
+    struct upstream_names names;
+    struct conf_row *rows;
+    size_t count;
+    bool ok;
+
     *s = (struct settings){ 0 };
-    if (!conf_load(settings_rows, settings_count, s, file, env, report))
-        return false;
+    ok = upstream_names_find(&names, file, env, report);
+    rows = upstream_rows(&names, &count);
+    ok = rows && conf_load(rows, count, s, file, env, report) && ok;
+    free(rows);
     if (s->server.max_requests == 0)
         s->server.max_requests = requests_by_open_files();
-    return check(s, report);
+    /* The rest makes sense only of values that are right. */
+    if (!ok)
+        return false;
+    ok = check(s, report);
+    return upstream_settings_finish(s, &names, report) && ok;
 }
 
 bool settings_load(struct settings *s)
@@ -317,6 +299,7 @@ bool settings_load(struct settings *s)
 
 void settings_free(struct settings *s)
 {
+    upstream_settings_free(s);
     conf_free(settings_rows, settings_count, s);
 }
 

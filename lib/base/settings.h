@@ -12,6 +12,37 @@ enum durability { DURABILITY_REQUIRE, DURABILITY_WARN };
 enum access_rule { ACCESS_AUTO, ACCESS_KEYS, ACCESS_OPEN };
 enum usage_wish { MODEL_USAGE_ASK, MODEL_USAGE_OMIT };
 
+/* Whom the model is asked from, and how. */
+struct model_settings {
+    char   *base_url;               /* with the version, e.g. https://api.openai.com/v1 */
+    bool    base_url_given;         /* and not the default */
+    char   *api_key;
+    char   *name;
+    char   *auth_header;            /* "Authorization" (Bearer) or another, e.g. "api-key" (bare) */
+    char   *token_limit_field;      /* max_completion_tokens | max_tokens */
+    int64_t token_limit;            /* 0 = not sent */
+    char   *temperature;            /* "" = not sent */
+    char   *system_role;            /* system | developer */
+    int     usage;                  /* stream_options.include_usage sent or not */
+    char   *ca_file;
+    int64_t connect_timeout, first_token_timeout, idle_timeout, turn_timeout;
+    int64_t retries;
+    int64_t retry_after_max;        /* a longer Retry-After is not waited for */
+    int64_t max_answer;
+    int     demo;
+    char   *fallbacks;              /* names of upstreams, in the order in which they are asked */
+    int64_t cool_down;              /* an upstream that failed is asked last this long */
+};
+
+enum { UPSTREAMS_MAX = 4, UPSTREAM_NAME_SIZE = 33 };
+
+/* [upstream "NAME"]: asked when those before it fail. It is a whole [model] of its own. */
+struct upstream_settings {
+    char   name[UPSTREAM_NAME_SIZE];
+    bool   usage_given;
+    struct model_settings model;
+};
+
 struct settings {
     struct {
         int64_t children;               /* how many confab-fcgi multiwatch keeps alive */
@@ -42,24 +73,9 @@ struct settings {
         int64_t connect_timeout;
         int     durability;
     } redis;
-    struct {
-        char   *base_url;               /* with the version, e.g. https://api.openai.com/v1 */
-        bool    base_url_given;         /* and not the default */
-        char   *api_key;
-        char   *name;
-        char   *auth_header;            /* "Authorization" (Bearer) or another, e.g. "api-key" (bare) */
-        char   *token_limit_field;      /* max_completion_tokens | max_tokens */
-        int64_t token_limit;            /* 0 = not sent */
-        char   *temperature;            /* "" = not sent */
-        char   *system_role;            /* system | developer */
-        int     usage;                  /* stream_options.include_usage sent or not */
-        char   *ca_file;
-        int64_t connect_timeout, first_token_timeout, idle_timeout, turn_timeout;
-        int64_t retries;
-        int64_t retry_after_max;        /* a longer Retry-After is not waited for */
-        int64_t max_answer;
-        int     demo;
-    } model;
+    struct model_settings model;        /* the upstream that is asked first */
+    struct upstream_settings upstreams[UPSTREAMS_MAX];
+    size_t upstream_count;
     struct {
         int64_t ttl;                    /* sliding; 0 = keep */
         int64_t context_messages;
@@ -96,6 +112,10 @@ struct settings {
 /* The table, for conf_load, --help and the manual. */
 extern const struct conf_row settings_rows[];
 extern const size_t          settings_count;
+
+/* The rows of a section [upstream "NAME"], for --help and the manual. */
+extern const struct conf_row settings_upstream_rows[];
+extern const size_t          settings_upstream_count;
 
 /* conf_load with the table: the file is $CONFAB_CONFIG, else /etc/confab/confab.ini if it
  * exists. Also checks what one row alone cannot say. Faults go to standard error; false if

@@ -6,7 +6,11 @@
  * answer, faults that may pass are tried again (model.retries) after the delay that it names
  * or an exponential one with jitter; exhausted quota never, nor a model that is silent for
  * first_token_timeout. An answer is complete only when it came with a finish reason and
- * without an error record. Without key and URL, and demo = fallback, the demo model answers. */
+ * without an error record. Without key and URL, and demo = fallback, the demo model answers.
+ *
+ * Where there are upstreams beside the first, they are asked in order, each with its retries,
+ * until a byte of an answer comes; not when the request itself is at fault. One that failed is
+ * asked after the others for a while (fallback.h). The error that is told is the first one's. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,8 +65,21 @@ void model_cancel(struct model_call *c);    /* at once, no callback any more. NU
 void model_pause(struct model_call *c);
 void model_resume(struct model_call *c);
 
+/* Who is asked just now, as the model is named there; "" for the demo model. Borrowed. */
+const char *model_call_name(const struct model_call *c);
+
+/* All that may be asked, in order; none for the demo model. */
+struct model_upstream {
+    const char *name;                   /* "model", or that of its section */
+    const char *describe;               /* as model_describe */
+    uint64_t    asked, failed;          /* turns */
+    int64_t     cooling;                /* ms; 0 = it is not */
+};
+enum { MODEL_UPSTREAMS_MAX = 1 + UPSTREAMS_MAX };
+size_t model_upstreams(const struct model *m, struct model_upstream out[MODEL_UPSTREAMS_MAX]);
+
 bool        model_is_demo(const struct model *m);
-/* For /ready and the start's log line: "gpt-4o-mini at https://..." (no secrets) or
+/* Of the first, for /ready and the start's log line: "gpt-4o-mini at https://..." (no secrets) or
  * "the demo model". Borrowed. */
 const char *model_describe(const struct model *m);
 

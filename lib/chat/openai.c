@@ -32,10 +32,11 @@ static void add_message(struct buf *out, const char *role, const char *text, siz
     buf_addc(out, '}');
 }
 
-static void add_messages(struct buf *out, const struct settings *s, const struct model_question *q)
+static void add_messages(struct buf *out, const struct model_settings *s,
+                         const struct model_question *q)
 {
     if (q->system && q->system[0]) {
-        add_message(out, s->model.system_role, q->system, strlen(q->system));
+        add_message(out, s->system_role, q->system, strlen(q->system));
         buf_addc(out, ',');
     }
     for (size_t i = 0; i < q->window_count; i++) {
@@ -47,20 +48,21 @@ static void add_messages(struct buf *out, const struct settings *s, const struct
     add_message(out, "user", q->user, q->user_len);
 }
 
-bool openai_request_body(struct buf *out, const struct settings *s, const struct model_question *q)
+bool openai_request_body(struct buf *out, const struct model_settings *s,
+                         const struct model_question *q)
 {
     buf_adds(out, "{\"model\":");
-    text_json_string(out, s->model.name, strlen(s->model.name));
+    text_json_string(out, s->name, strlen(s->name));
     buf_adds(out, ",\"stream\":true");
-    if (s->model.usage == MODEL_USAGE_ASK)
+    if (s->usage == MODEL_USAGE_ASK)
         buf_adds(out, ",\"stream_options\":{\"include_usage\":true}");
-    if (s->model.token_limit > 0) {
+    if (s->token_limit > 0) {
         buf_addc(out, ',');
-        text_json_string(out, s->model.token_limit_field, strlen(s->model.token_limit_field));
-        buf_addf(out, ":%lld", (long long)s->model.token_limit);
+        text_json_string(out, s->token_limit_field, strlen(s->token_limit_field));
+        buf_addf(out, ":%lld", (long long)s->token_limit);
     }
-    if (s->model.temperature[0])    /* ".5" is a number for us, but not in JSON */
-        buf_addf(out, ",\"temperature\":%g", strtod(s->model.temperature, NULL));
+    if (s->temperature[0])    /* ".5" is a number for us, but not in JSON */
+        buf_addf(out, ",\"temperature\":%g", strtod(s->temperature, NULL));
     buf_adds(out, ",\"messages\":[");
     add_messages(out, s, q);
     buf_adds(out, "]}");

@@ -16,7 +16,8 @@
 /* base/chat/completions; a query in base (Azure's api-version) stays at the end. */
 bool openai_url(struct buf *out, const char *base);
 /* The request: always for a stream. The window's parts go out as they stand. */
-bool openai_request_body(struct buf *out, const struct settings *s, const struct model_question *q);
+bool openai_request_body(struct buf *out, const struct model_settings *s,
+                         const struct model_question *q);
 
 /* What an answer has said so far. Zeroed: nothing. */
 struct openai_reader {

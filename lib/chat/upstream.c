@@ -25,74 +25,74 @@ static bool is_temperature(const char *s)
     return !*s || (end != s && !*end && isfinite(n) && n >= 0);
 }
 
-static enum err_code check(const struct settings *s, struct err *e)
+static enum err_code check(const struct model_settings *s, struct err *e)
 {
-    const char *base = s->model.base_url;
+    const char *base = s->base_url;
 
     if ((strncasecmp(base, "http://", 7) != 0 && strncasecmp(base, "https://", 8) != 0)
         || !is_printable(base))
         return err_set(e, ERR_INVALID, "the model's base URL is not an http(s) URL");
-    if (!is_printable(s->model.api_key))
+    if (!is_printable(s->api_key))
         return err_set(e, ERR_INVALID, "the model's key holds a space or a control character");
-    if (!s->model.auth_header[0] || !is_printable(s->model.auth_header)
-        || strchr(s->model.auth_header, ':'))
+    if (!s->auth_header[0] || !is_printable(s->auth_header)
+        || strchr(s->auth_header, ':'))
         return err_set(e, ERR_INVALID, "the model's auth_header is not the name of a header");
-    if (!is_temperature(s->model.temperature))
+    if (!is_temperature(s->temperature))
         return err_set(e, ERR_INVALID, "the model's temperature is not a number");
     return ERR_OK;
 }
 
 /* NULL: out of memory. */
-static char *url(const struct settings *s)
+static char *url(const struct model_settings *s)
 {
     struct buf out;
 
     buf_init(&out, TEXT_MAX);
-    openai_url(&out, s->model.base_url);
+    openai_url(&out, s->base_url);
     return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
 }
 
-static char *auth(const struct settings *s)
+static char *auth(const struct model_settings *s)
 {
-    const char *name = s->model.auth_header;
+    const char *name = s->auth_header;
     bool        bearer = strcasecmp(name, "Authorization") == 0;
     struct buf  out;
 
     buf_init(&out, TEXT_MAX);
-    buf_addf(&out, "%s: %s%s", name, bearer ? "Bearer " : "", s->model.api_key);
+    buf_addf(&out, "%s: %s%s", name, bearer ? "Bearer " : "", s->api_key);
     return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
 }
 
 /* Without the user and the query of the URL: both may hold a secret. */
-static char *description(const struct settings *s)
+static char *description(const struct model_settings *s)
 {
-    const char *base = s->model.base_url;
+    const char *base = s->base_url;
     const char *host = strstr(base, "://") + 3;
     const char *at = memrchr(host, '@', strcspn(host, "/?#"));
     struct buf  out;
 
     buf_init(&out, TEXT_MAX);
-    buf_addf(&out, "%s at ", s->model.name);
+    buf_addf(&out, "%s at ", s->name);
     buf_add(&out, base, (size_t)(host - base));
     host = at ? at + 1 : host;
     buf_add(&out, host, strcspn(host, "?#"));
     return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
 }
 
-static struct http *http(struct loop *l, const struct settings *s)
+static struct http *http(struct loop *l, const struct model_settings *s)
 {
     struct http_options o = {
-        .connect_timeout = s->model.connect_timeout,
+        .connect_timeout = s->connect_timeout,
         .max_idle = MAX_IDLE,
         .small_buffers = true,
-        .ca_file = s->model.ca_file,
+        .ca_file = s->ca_file,
         .user_agent = "confab",
     };
 
     return http_new(l, &o);
 }
 
-enum err_code upstream_new(struct loop *l, const struct settings *s, struct upstream **out,
+enum err_code upstream_new(struct loop *l, const struct model_settings *s, struct upstream **out,
                            struct err *e)
 {
     struct upstream *u;
@@ -105,12 +105,12 @@ enum err_code upstream_new(struct loop *l, const struct settings *s, struct upst
         return err_set(e, ERR_INTERNAL, "out of memory");
     u->loop = l;
     u->settings = s;
-    buf_init(&u->text, (size_t)s->model.max_answer);
+    buf_init(&u->text, (size_t)s->max_answer);
     u->url = url(s);
-    u->auth = s->model.api_key[0] ? auth(s) : NULL;
+    u->auth = s->api_key[0] ? auth(s) : NULL;
     u->description = description(s);
     u->http = http(l, s);
-    if (!u->url || !u->description || !u->http || (s->model.api_key[0] && !u->auth)) {
+    if (!u->url || !u->description || !u->http || (s->api_key[0] && !u->auth)) {
         upstream_free(u);
         return err_set(e, ERR_INTERNAL, "out of memory, or the model's URL or key is too long");
     }
@@ -130,6 +130,11 @@ void upstream_free(struct upstream *u)
     free(u->description);
     buf_close(&u->text);
     free(u);
+}
+
+const char *upstream_model(const struct upstream *u)
+{
+    return u->settings->name;
 }
 
 const char *upstream_describe(const struct upstream *u)

@@ -21,12 +21,12 @@ static void first_heard(struct upstream_call *c)
 {
     c->heard = true;
     c->silent_since = clock_ms();
-    call_set_timer(c, c->up->settings->model.idle_timeout);
+    call_set_timer(c, c->up->settings->idle_timeout);
 }
 
 bool answer_begin(struct upstream_call *c)
 {
-    size_t max = 2 * (size_t)c->up->settings->model.max_answer + JSON_MAX;     /* JSON escapes */
+    size_t max = 2 * (size_t)c->up->settings->max_answer + JSON_MAX;     /* JSON escapes */
 
     free(c->body);
     c->body = NULL;
@@ -78,7 +78,7 @@ static bool read_event(struct upstream_call *c, const struct sse_event *event)
     struct err  e = ERR_NONE;
 
     buf_clear(text);
-    if (openai_read_event(&c->reader, event, text, c->up->settings->model.api_key, &e) != ERR_OK) {
+    if (openai_read_event(&c->reader, event, text, c->up->settings->api_key, &e) != ERR_OK) {
         call_finish(c, &e);
         return false;
     }
@@ -94,7 +94,7 @@ static bool talk(struct upstream_call *c, const struct buf *text)
     if (text->len == 0)
         return true;
     c->text_len += text->len;
-    if (c->text_len > (size_t)c->up->settings->model.max_answer) {
+    if (c->text_len > (size_t)c->up->settings->max_answer) {
         call_fail(c, ERR_UPSTREAM, "the answer is longer than its maximum");
         return false;
     }
@@ -132,7 +132,7 @@ static void read_whole(struct upstream_call *c)
 
     buf_clear(text);
     if (openai_read_whole(&c->reader, c->whole.data, c->whole.len, text,
-                          c->up->settings->model.api_key, &e) != ERR_OK) {
+                          c->up->settings->api_key, &e) != ERR_OK) {
         call_finish(c, &e);
         return;
     }

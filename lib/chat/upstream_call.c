@@ -58,7 +58,7 @@ static char *take_body(struct upstream_call *c)
 {
     char *body = c->body;
 
-    if (c->tries <= c->up->settings->model.retries) {
+    if (c->tries <= c->up->settings->retries) {
         body = malloc(c->body_len);
         return body ? memcpy(body, c->body, c->body_len) : NULL;
     }
@@ -92,7 +92,7 @@ static bool ask(struct upstream_call *c)
     if (c->paused)
         http_pause(c->http);
     c->silent_since = clock_ms();
-    call_set_timer(c, c->up->settings->model.first_token_timeout);
+    call_set_timer(c, c->up->settings->first_token_timeout);
     return true;
 }
 
@@ -157,7 +157,7 @@ static void judge(struct upstream_call *c)
     struct err e = ERR_NONE;
     bool       may = openai_read_error(c->status, &c->head, c->whole.data,
                                        buf_ok(&c->whole) ? c->whole.len : 0,
-                                       c->up->settings->model.api_key, &e);
+                                       c->up->settings->api_key, &e);
 
     buf_close(&c->whole);
     try_again(c, may, &e);
@@ -178,8 +178,8 @@ static void try_again(struct upstream_call *c, bool may, struct err *e)
     bool    named = c->head.delay >= 0;
     int64_t delay = named ? c->head.delay : backoff(c->tries - 1);
 
-    if (!may || c->tries > c->up->settings->model.retries || clock_ms() + delay >= c->deadline
-        || (named && delay > c->up->settings->model.retry_after_max)) {
+    if (!may || c->tries > c->up->settings->retries || clock_ms() + delay >= c->deadline
+        || (named && (c->others || delay > c->up->settings->retry_after_max))) {
         call_finish(c, e);
         return;
     }
@@ -203,6 +203,26 @@ static void call_free(struct upstream_call *c)
     free(c);
 }
 
+/* Is it this one request that the server will not have? Any other refusal is about all of them. */
+static bool request_is_at_fault(const struct upstream_call *c, const struct err *e)
+{
+    static const int statuses[] = { 400, 413, 422, 429 };
+
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++)
+        if (e->code == ERR_UPSTREAM_REFUSED && c->status == statuses[i])
+            return true;
+    return false;
+}
+
+static enum upstream_verdict verdict(const struct upstream_call *c, const struct err *e)
+{
+    if (!e || c->text_len > 0 || request_is_at_fault(c, e))
+        return UPSTREAM_ANSWERED;
+    if (e->code == ERR_INTERNAL)
+        return UPSTREAM_UNDECIDED;
+    return c->state <= CALL_WAIT ? UPSTREAM_UNHEARD : UPSTREAM_FAILED;
+}
+
 void call_finish(struct upstream_call *c, const struct err *e)
 {
     struct model_answer answer = {
@@ -213,7 +233,7 @@ void call_finish(struct upstream_call *c, const struct err *e)
 
     http_cancel(c->http);
     c->http = NULL;
-    c->on.on_done(c->arg, e ? NULL : &answer, e);
+    c->on.on_done(c->arg, e ? NULL : &answer, e, verdict(c, e));
     call_free(c);
 }
 
@@ -248,8 +268,8 @@ static void on_timer(void *arg)
  * reason. Comments are life, but no token. While paused nobody could have heard a thing. */
 static void on_silence(struct upstream_call *c)
 {
-    int64_t limit = c->heard ? c->up->settings->model.idle_timeout
-                             : c->up->settings->model.first_token_timeout;
+    int64_t limit = c->heard ? c->up->settings->idle_timeout
+                             : c->up->settings->first_token_timeout;
     int64_t left = c->silent_since + limit - clock_ms();
 
     if (openai_finished(&c->reader)) {
@@ -281,7 +301,8 @@ static void on_resumed(void *arg)
 /* What the header promises */
 
 struct upstream_call *upstream_ask(struct upstream *u, const struct model_question *q,
-                                   const struct model_handlers *on, void *arg)
+                                   const struct upstream_limits *limits,
+                                   const struct upstream_handlers *on, void *arg)
 {
     struct upstream_call *c = calloc(1, sizeof(*c));
     struct buf            body;
@@ -293,7 +314,8 @@ struct upstream_call *upstream_ask(struct upstream *u, const struct model_questi
     c->arg = arg;
     if (q->log)
         c->log = *q->log;
-    c->deadline = clock_ms() + u->settings->model.turn_timeout;
+    c->deadline = limits->deadline;
+    c->others = limits->others;
     timer_init(&c->timer, u->loop, on_timer, c);
     timer_init(&c->resumed, u->loop, on_resumed, c);
     buf_init(&c->whole, 0);

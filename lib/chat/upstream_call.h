@@ -10,7 +10,7 @@
 
 struct upstream {
     struct loop           *loop;        /* borrowed */
-    const struct settings *settings;    /* borrowed */
+    const struct model_settings *settings;      /* borrowed */
     struct http *http;
     char        *url;
     char        *auth;                  /* the header line; NULL = no key */
@@ -18,8 +18,8 @@ struct upstream {
     struct buf   text;                  /* of the event at hand: one at a time in a loop */
 };
 
-enum call_state {
-    CALL_ASK,       /* the request is out, no byte of an answer has come */
+enum call_state {       /* up to WAIT no byte of an answer has come */
+    CALL_ASK,       /* the request is out */
     CALL_FAULT,     /* another status than 200; its body is being read */
     CALL_WAIT,      /* the delay before the next try */
     CALL_STREAM,    /* the events of the answer */
@@ -30,7 +30,7 @@ enum call_state {
 struct upstream_call {
     struct upstream      *up;       /* borrowed */
     enum call_state       state;
-    struct model_handlers on;
+    struct upstream_handlers on;
     void                 *arg;
     struct log            log;
     struct http_call     *http;     /* NULL in WAIT and OVER */
@@ -39,6 +39,7 @@ struct upstream_call {
     int                   tries;    /* begun */
     int                   status;
     int64_t               deadline; /* of all tries together */
+    bool                  others;   /* see upstream_limits */
     struct timer          timer;    /* of the state */
     int64_t               due;      /* when it fires */
     struct timer          resumed;  /* the next turn of the loop after upstream_resume */

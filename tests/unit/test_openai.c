@@ -65,7 +65,7 @@ static const char *body_of(const char *system, const struct session_part *window
     };
 
     buf_clear(&out);
-    ck_assert(openai_request_body(&out, &settings, &q));
+    ck_assert(openai_request_body(&out, &settings.model, &q));
     return out.data;
 }
 
@@ -123,7 +123,7 @@ START_TEST(a_request_that_does_not_fit_says_so)
     struct buf small;
 
     buf_init(&small, 20);
-    ck_assert(!openai_request_body(&small, &settings, &q));
+    ck_assert(!openai_request_body(&small, &settings.model, &q));
     buf_close(&small);
 }
 END_TEST
