@@ -12,7 +12,7 @@
  *   c1:{tenant}:s:<len>:<id>:wait    zset   those who wait for the lock, by order of arrival
  *   c1:{tenant}:s:<len>:<id>:kept    hash   a deleted session that running tasks still read;
  *                     ...:kept:msgs  list   goes when the last of them ends
- *   c1:{tenant}:idx:sessions         zset   session ids by time of creation
+ *   c1:{tenant}:idx:sessions         zset   session ids by time of creation (us)
  *   c1:{tenant}:idx:user:<username>  zset   the same of one user's sessions
  *   c1:{tenant}:idem:<hash>          hash   a request with an Idempotency-Key: says, state,
  *                                           fence, turn; or says, task; or says, session

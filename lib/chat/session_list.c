@@ -37,7 +37,7 @@ static bool cursor_read(struct session_list *l, const char *cursor)
     const char *hex = cursor + digits + 1;
     size_t len;
 
-    if (digits == 0 || digits > 15 || cursor[digits] != '-')
+    if (digits == 0 || digits > 17 || cursor[digits] != '-')
         return false;
     len = strlen(hex);
     if (len == 0 || len % 2 || len / 2 > sizeof l->id)

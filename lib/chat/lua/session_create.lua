@@ -25,12 +25,13 @@ if idem ~= '' then
 end
 
 local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local born = string.format('%.0f', time[1] * 1000000 + time[2])
+local now = string.sub(born, 1, -4)
 redis.call('HSET', session, 'created', now, 'updated', now, 'turns', 0)
 for name, value in pairs({ username = username, title = title, prompt = prompt }) do
     if value ~= '' then redis.call('HSET', session, name, value) end
 end
 if life ~= '0' then redis.call('PEXPIRE', session, life) end
-index_add(index, id, now, username ~= '' and username, life)
+index_add(index, id, born, true, username ~= '' and username, life)
 index_sweep(index)
 return { 'created', id }

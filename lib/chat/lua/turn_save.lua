@@ -28,7 +28,7 @@ local is_new = redis.call('HSETNX', session, 'created', digits(now)) == 1
 if title ~= '' then redis.call('HSETNX', session, 'title', title) end
 redis.call('HSET', session, 'updated', digits(now), 'turns', turns)
 local known = redis.call('HMGET', session, 'created', 'username')
-index_add(index, id, known[1], known[2], life)
+index_add(index, id, is_new and digits(now_us) or known[1] .. '000', is_new, known[2], life)
 if is_new then index_sweep(index) end
 
 local keep = life == '0' or tonumber(redis.call('HGET', session, 'tasks') or 0) > 0
