@@ -13,6 +13,7 @@
 #include "fcgi/upkeep.h"
 #include "lib/base/options.h"
 #include "lib/chat/apikeys.h"
+#include "lib/chat/dialog_html.h"
 #include "lib/io/pool.h"
 
 enum { EXIT_USAGE = 2, START_BACKOFF_S = 1 };
@@ -56,6 +57,7 @@ static enum err_code app_open(struct app *app, struct err *e)
     if (!app->loop)
         return err_set(e, ERR_INTERNAL, "there is no event loop to be had");
     loop_raise_file_limit();
+    dialog_html_init();
     if (prompts_load(app->settings.server.prompts_dir, &app->prompts, e) != ERR_OK ||
         model_new(app->loop, &app->settings, &app->model, e) != ERR_OK ||
         open_redis(app, "confab-fcgi", &app->redis, e) != ERR_OK ||

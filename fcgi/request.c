@@ -144,7 +144,8 @@ enum err_code request_json(const struct request *r, json_t **out, struct err *e)
     return ERR_OK;
 }
 
-bool request_query(const struct request *r, const char *name, struct buf *out)
+/* The raw value of the first parameter of this name, or NULL. */
+static const char *query_value(const struct request *r, const char *name, size_t *len)
 {
     size_t want = strlen(name);
 
@@ -154,11 +155,27 @@ bool request_query(const struct request *r, const char *name, struct buf *out)
         if (key == want && memcmp(at, name, want) == 0) {
             const char *value = at + key + (at[key] == '=');
 
-            return text_percent_decode(value, (size_t)(at + pair - value), out);
+            *len = (size_t)(at + pair - value);
+            return value;
         }
         at += pair + (at[pair] == '&');
     }
-    return false;
+    return NULL;
+}
+
+bool request_query(const struct request *r, const char *name, struct buf *out)
+{
+    size_t len;
+    const char *value = query_value(r, name, &len);
+
+    return value && text_percent_decode(value, len, out);
+}
+
+bool request_query_has(const struct request *r, const char *name)
+{
+    size_t len;
+
+    return query_value(r, name, &len) != NULL;
 }
 
 /* Does this item of an Accept header ("text/event-stream;q=0.5") name the type and want it? */

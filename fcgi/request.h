@@ -81,6 +81,7 @@ void request_drop_body(struct request *r);
 /* The value of a query parameter, decoded and added to out; false when absent or not
  * decodable. */
 bool request_query(const struct request *r, const char *name, struct buf *out);
+bool request_query_has(const struct request *r, const char *name);
 bool request_accepts_event_stream(const struct request *r);
 /* A browser that shows what it gets: Accept names text/html. */
 bool request_accepts_html(const struct request *r);

@@ -20,13 +20,28 @@ struct route {
 };
 
 static const struct route routes[] = {
-    { METHOD_POST, "/api/v1/chat",              TURN, handle_chat },
-    { METHOD_POST, "/api/v1/write_to_doc",      KEY,  handle_write_to_doc },
-    { METHOD_GET,  "/api/v1/status/{task_id}",  KEY,  handle_task_status },
-    { METHOD_GET,  "/api/v1/tasks/{task_id}",   KEY,  handle_task },
-    { METHOD_GET,  "/api/v1/usage",             KEY,  handle_usage },
-    { METHOD_GET,  "/api/v1/health",            OPEN, handle_health },
-    { METHOD_GET,  "/api/v1/ready",             OPEN, handle_ready },
+    { METHOD_POST,   "/api/v1/chat",                            TURN, handle_chat },
+    { METHOD_POST,   "/api/v1/write_to_doc",                    KEY,  handle_write_to_doc },
+    { METHOD_GET,    "/api/v1/status/{task_id}",                KEY,  handle_task_status },
+    { METHOD_GET,    "/api/v1/tasks/{task_id}",                 KEY,  handle_task },
+    { METHOD_POST,   "/api/v1/sessions",                        KEY,  handle_session_create },
+    { METHOD_GET,    "/api/v1/sessions",                        KEY,  handle_sessions },
+    { METHOD_GET,    "/api/v1/sessions/{session_id}",           KEY,  handle_session },
+    { METHOD_PATCH,  "/api/v1/sessions/{session_id}",           KEY,  handle_session_rename },
+    { METHOD_DELETE, "/api/v1/sessions/{session_id}",           KEY,  handle_session_forget },
+    { METHOD_GET,    "/api/v1/sessions/{session_id}/messages",  KEY,  handle_messages },
+    { METHOD_GET,    "/api/v1/sessions/{session_id}/export",    KEY,  handle_export },
+    { METHOD_GET,    "/api/v1/usage",                           KEY,  handle_usage },
+    { METHOD_GET,    "/api/v1/health",                          OPEN, handle_health },
+    { METHOD_GET,    "/api/v1/ready",                           OPEN, handle_ready },
+    { METHOD_GET,    "/api/v1/openapi.json",                    OPEN, handle_openapi },
+    { METHOD_GET,    "/docs",                                   OPEN, handle_docs },
+
+    /* What callers of older services send. A browser gets its page freely, others need a key. */
+    { METHOD_GET,    "/",                                       OPEN, handle_home },
+    { METHOD_POST,   "/chat/",                                  TURN, handle_post_chat },
+    { METHOD_PUT,    "/chat/{session_id}",                      TURN, handle_put_chat },
+    { METHOD_GET,    "/chat_history/{session_id}",              KEY,  handle_chat_history },
 };
 
 static bool segment_matches(const char *pattern, size_t len, const struct segment *s)

@@ -1,4 +1,5 @@
-/* POST /api/v1/chat: answer one message, whole or as a stream; one way for both.
+/* POST /api/v1/chat: answer one message, whole or as a stream; one way for both, and for the
+ * older routes that ask for the same in other words (older.c).
  *
  *   CHECK -> LOCK -> ADMIT -> ASK -> SAVE -> DONE
  *
@@ -17,7 +18,7 @@
 
 #include "fcgi/access.h"
 #include "fcgi/app.h"
-#include "fcgi/handlers/chat_input.h"
+#include "fcgi/handlers/chat.h"
 #include "fcgi/handlers/chat_reply.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/response.h"
@@ -30,6 +31,7 @@ struct chat {
     struct err           err;           /* why we ended, if not well */
     struct request      *request;       /* borrowed; gone when DONE has replied */
     struct app          *app;           /* borrowed */
+    const struct chat_dialect *dialect; /* borrowed, constant */
     struct chat_input    in;            /* its text is ours */
     struct chat_reply    reply;
     struct quota_grant  *grant;         /* ours from LOCK to DONE */
@@ -100,6 +102,13 @@ static void chat_fail_new(struct chat *c, enum err_code code, const char *why)
 
 void handle_chat(struct request *r)
 {
+    static const struct chat_dialect ours = { .text_field = "user_text" };
+
+    chat_begin(r, &ours);
+}
+
+void chat_begin(struct request *r, const struct chat_dialect *dialect)
+{
     struct chat *c = calloc(1, sizeof(*c));
     struct err e = ERR_NONE;
 
@@ -110,6 +119,7 @@ void handle_chat(struct request *r)
     }
     c->request = r;
     c->app = r->app;
+    c->dialect = dialect;
     r->on_gone = on_gone;
     r->on_drained = on_drained;
     r->arg = c;
@@ -121,7 +131,7 @@ void handle_chat(struct request *r)
 
 static void check(struct chat *c)
 {
-    enum err_code code = chat_input_read(c->request, &c->in, &c->err);
+    enum err_code code = chat_input_read(c->request, c->dialect, &c->in, &c->err);
 
     if (c->in.session_len > 0)
         response_header(c->request, "X-Session-Id", c->in.session);
@@ -133,7 +143,8 @@ static void check(struct chat *c)
     c->reply = (struct chat_reply){
         .request = c->request,
         .stream = c->in.stream,
-        .tell_session = c->in.session_made,
+        .plain_events = c->dialect->plain_events,
+        .tell_session = c->in.session_made || c->dialect->tell_session,
         .session = c->in.session,
         .session_len = c->in.session_len,
     };

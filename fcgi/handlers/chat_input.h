@@ -1,9 +1,18 @@
 #ifndef CONFAB_CHAT_INPUT_H
 #define CONFAB_CHAT_INPUT_H
-/* What a POST /api/v1/chat asks for, read and checked. */
+/* What a turn is asked with, read and checked. */
 
 #include "fcgi/request.h"
 #include "lib/chat/keys.h"
+
+/* How a route asks for a turn and is answered; the turn itself is the same for all. */
+struct chat_dialect {
+    const char *text_field;         /* where the user's text stands */
+    size_t      id_segment;         /* of the path; 0 = the id stands in the body */
+    bool        placeholder;        /* an empty id, or the word "string", stands for none */
+    bool        plain_events;       /* always a stream, of bare text */
+    bool        tell_session;       /* the answer always comes with the id */
+};
 
 struct chat_input {
     char        session[KEYS_SESSION_MAX + 1];
@@ -17,6 +26,7 @@ struct chat_input {
 
 /* Drops the request's body. On an error nothing is the caller's; the session is still told when the
  * fault lies elsewhere. */
-enum err_code chat_input_read(struct request *r, struct chat_input *in, struct err *e);
+enum err_code chat_input_read(struct request *r, const struct chat_dialect *d,
+                              struct chat_input *in, struct err *e);
 
 #endif

@@ -21,11 +21,38 @@ static bool event(struct chat_reply *p, const char *name, const struct buf *data
     return response_event(p->request, id, name, data->data, data->len);
 }
 
+/* Line ends of any kind end a line of an event as well, so each line of the text becomes one:
+ * the reader puts them together again with '\n' between. A "\r\n" may come in two pieces. */
+static bool plain_delta(struct chat_reply *p, const char *text, size_t len)
+{
+    struct buf lines;
+    bool more;
+
+    buf_init(&lines, 8 * len + 64);
+    buf_adds(&lines, "data: ");
+    for (size_t i = 0; i < len; i++) {
+        bool follows_return = i > 0 ? text[i - 1] == '\r' : p->after_return;
+
+        if (text[i] == '\r' || (text[i] == '\n' && !follows_return))
+            buf_adds(&lines, "\ndata: ");
+        else if (text[i] != '\n')
+            buf_addc(&lines, text[i]);
+    }
+    buf_adds(&lines, "\n\n");
+    if (len > 0)
+        p->after_return = text[len - 1] == '\r';
+    more = response_piece(p->request, lines.data, lines.len);
+    buf_close(&lines);
+    return more;
+}
+
 bool chat_reply_delta(struct chat_reply *p, const char *text, size_t len)
 {
     struct buf data;
     bool more;
 
+    if (p->plain_events)
+        return plain_delta(p, text, len);
     object_init(&data, len);
     buf_adds(&data, "{\"text\":");
     text_json_string(&data, text, len);
@@ -42,6 +69,15 @@ static void add_usage(struct buf *out, const struct model_usage *u)
                  ",\"total_tokens\":%" PRId64 "}", u->prompt, u->completion, u->total);
     else
         buf_adds(out, "null");
+}
+
+/* For those who put all `data:` lines together the end must not hold any text. */
+static void end_plain(struct chat_reply *p)
+{
+    static const char done[] = "event: done\ndata: \n\n";
+
+    response_piece(p->request, done, sizeof(done) - 1);
+    response_end(p->request);
 }
 
 static void end_stream(struct chat_reply *p, const struct chat_end *end)
@@ -82,7 +118,9 @@ static void end_whole(struct chat_reply *p, const struct chat_end *end)
 
 void chat_reply_end(struct chat_reply *p, const struct chat_end *end)
 {
-    if (p->stream)
+    if (p->plain_events)
+        end_plain(p);
+    else if (p->stream)
         end_stream(p, end);
     else
         end_whole(p, end);

@@ -42,6 +42,8 @@ extern const struct dialog_format dialog_md;
 extern const struct dialog_format dialog_txt;
 /* dialog_json.c: {"session": ..., "messages": [...], "complete": true} */
 extern const struct dialog_format dialog_json;
+/* The same messages as a list of the HTTP interface; not among those that are found by name. */
+extern const struct dialog_format dialog_history;
 
 /* Both sides of a turn as messages of the HTTP interface: {"id","role","content","created_at"},
  * and "interrupted":true where it applies. Ids are "<number of the turn>-user" and

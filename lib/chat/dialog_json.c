@@ -60,3 +60,23 @@ const struct dialog_format dialog_json = {
     .end = end,
     .broken = broken,
 };
+
+static bool history_begin(struct buf *out, const struct dialog_facts *f)
+{
+    (void)f;
+    return buf_adds(out, "{\"items\":[");
+}
+
+static bool history_end(struct buf *out)
+{
+    return buf_adds(out, "\n],\"next_cursor\":null}\n");
+}
+
+const struct dialog_format dialog_history = {
+    .name = "json",
+    .content_type = "application/json",
+    .begin = history_begin,
+    .turn = turn,
+    .end = history_end,
+    .broken = broken,
+};
