@@ -107,24 +107,19 @@ static void say_what_is_set_up(const struct app *app)
         log_info(NULL, "start open=no keys=%zu", apikeys_given(app->apikeys));
 }
 
-static void on_written(void *arg, const struct redisReply *reply, const struct err *e)
+static void on_written(void *arg)
 {
     struct app *app = arg;
 
-    (void)reply;
-    (void)e;
     loop_stop(app->loop);
 }
 
-/* The last requests have left something to write down; Redis answers in order. */
+/* The last requests have left something to write down. */
 static void on_idle(void *arg)
 {
-    struct redis_arg ping = REDIS_LIT("PING");
     struct app *app = arg;
 
-    quota_flush(app->quota);
-    if (!redis_is_up(app->redis) || !redis_command(app->redis, 0, &ping, 1, on_written, app))
-        loop_stop(app->loop);
+    quota_stop(app->quota, on_written, app);
 }
 
 /* SIGTERM stops the pool; SIGUSR1 only this child, whose place a new one takes. */
@@ -139,16 +134,23 @@ static void on_stop(void *arg)
 static enum err_code serve(struct app *app, struct err *e)
 {
     struct upkeep *upkeep = upkeep_new(app);
+    sigset_t stops;
 
+    /* libfcgi puts handlers of its own in place: one that came before ours would be lost. */
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &stops, NULL);
     app->gateway = upkeep ? gateway_new(app, FCGI_LISTENSOCK_FILENO, routes_dispatch) : NULL;
     if (!app->gateway) {
         upkeep_free(upkeep);
         return err_set(e, ERR_INTERNAL, "the listening socket cannot be served");
     }
-    /* After the gateway: libfcgi puts handlers of its own in place. */
     loop_on_signal(app->loop, SIGTERM, on_stop, app);
     loop_on_signal(app->loop, SIGINT, on_stop, app);
     loop_on_signal(app->loop, SIGUSR1, on_stop, app);
+    sigprocmask(SIG_UNBLOCK, &stops, NULL);
     say_what_is_set_up(app);
     loop_run(app->loop);
     upkeep_free(upkeep);

@@ -34,7 +34,7 @@ struct chat {
     const struct chat_dialect *dialect; /* borrowed, constant */
     struct chat_input    in;            /* its text is ours */
     struct chat_reply    reply;
-    struct quota_grant  *grant;         /* ours from LOCK to DONE */
+    struct quota_grant  *grant;         /* ours from LOCK until SAVE or DONE ends it */
     struct session_turn *turn;          /* ours from LOCK until SAVE gives it away */
     struct session_begun begun;         /* in ADMIT; borrows from the turn */
     struct model_call   *call;          /* ours during ASK */
@@ -309,31 +309,6 @@ static void on_answered(void *arg, const struct model_answer *answer, const stru
         chat_enter(c, CHAT_SAVE);
 }
 
-static void save(struct chat *c)
-{
-    struct session_turn *turn = c->turn;
-
-    timer_stop(&c->deadline);
-    c->said.answered_at = clock_wall_ms();
-    c->said.user = c->in.text;
-    c->said.user_len = c->in.text_len;
-    c->said.bot = c->answer.data;
-    c->said.bot_len = c->answer.len;
-    c->said.model = c->model;
-    session_save(turn, &c->said, on_saved, c);
-}
-
-static void on_saved(void *arg, const struct err *e)
-{
-    struct chat *c = arg;
-
-    c->turn = NULL;
-    if (e)
-        chat_fail(c, e);
-    else
-        chat_enter(c, CHAT_DONE);
-}
-
 /* What the key is charged: as the model has reported; estimated when it has not, and then nothing
  * for a turn that it did not say a word in. */
 static struct quota_spent spent(const struct chat *c)
@@ -348,10 +323,45 @@ static struct quota_spent spent(const struct chat *c)
     return s;
 }
 
+/* The turn is over for the key's limits, once; to be told before the client is, who may ask again at
+ * once. */
+static void account(struct chat *c)
+{
+    struct quota_spent used = spent(c);
+
+    quota_end(c->grant, &used);
+    c->grant = NULL;
+}
+
+static void save(struct chat *c)
+{
+    struct session_turn *turn = c->turn;
+
+    timer_stop(&c->deadline);
+    c->said.answered_at = clock_wall_ms();
+    c->said.user = c->in.text;
+    c->said.user_len = c->in.text_len;
+    c->said.bot = c->answer.data;
+    c->said.bot_len = c->answer.len;
+    c->said.model = c->model;
+    account(c);     /* Redis answers in order: it is done when the turn is saved */
+    session_save(turn, &c->said, on_saved, c);
+}
+
+static void on_saved(void *arg, const struct err *e)
+{
+    struct chat *c = arg;
+
+    c->turn = NULL;
+    if (e)
+        chat_fail(c, e);
+    else
+        chat_enter(c, CHAT_DONE);
+}
+
 /* The only way out, well or ill. */
 static void done(struct chat *c)
 {
-    struct quota_spent used = spent(c);
     int64_t now = clock_us(), overhead_us;
 
     if (c->call)        /* we end before the model does */
@@ -360,7 +370,7 @@ static void done(struct chat *c)
     timer_stop(&c->silence);
     timer_stop(&c->deadline);
     model_cancel(c->call);
-    quota_end(c->grant, &used);
+    account(c);
     if (c->turn)
         session_drop(c->turn);
     if (c->err.code != ERR_OK) {

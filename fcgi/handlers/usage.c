@@ -9,7 +9,7 @@
 #include "fcgi/response.h"
 #include "lib/base/text.h"
 
-enum { BODY_MAX = 16 << 20, DAYS_DEFAULT = 7 };
+enum { BODY_MAX = 16 << 20, QUERY_MAX = 32 << 10, DAYS_DEFAULT = 7 };
 
 static void add_row(struct buf *out, const struct quota_usage *u)
 {
@@ -48,7 +48,7 @@ static enum err_code read_days(const struct request *r, int64_t *days, struct er
     char *end;
 
     *days = DAYS_DEFAULT;
-    buf_init(&value, 16);
+    buf_init(&value, QUERY_MAX);
     if (request_query(r, "days", &value)) {
         *days = strtoll(value.data, &end, 10);
         if (value.len == 0 || *end || *days < 1 || *days > QUOTA_DAYS_MAX)

@@ -13,13 +13,29 @@
 
 enum { TICK_MS = 1000 };
 
-/* What the next command on the same connection carries out needs no answer. */
+struct redis_call *quota_send(struct quota *q, const struct redis_script *script,
+                              const struct redis_arg *keys, size_t nkeys,
+                              const struct redis_arg *args, size_t nargs, redis_fn *fn, void *arg)
+{
+    struct redis_call *call = redis_eval(q->redis, 0, script, keys, nkeys, args, nargs, fn, arg);
+
+    q->under_way += call != NULL;
+    return call;
+}
+
+void quota_answered(struct quota *q)
+{
+    q->under_way--;
+    if (q->on_stopped && q->under_way == 0)
+        timer_set(&q->tick, 0);
+}
+
 static void on_written(void *arg, const struct redisReply *reply, const struct err *e)
 {
-    (void)arg;
     (void)reply;
     if (e)
         log_warn(NULL, "quota failed=\"%s\"", e->detail);
+    quota_answered(arg);
 }
 
 static void write_down(struct quota_book *b)
@@ -38,7 +54,7 @@ static void write_down(struct quota_book *b)
         snprintf(digits[i], sizeof(digits[i]), "%" PRId64, numbers[i]);
         args[3 + i] = redis_str(digits[i]);
     }
-    if (!redis_eval(b->quota->redis, 0, &lua_quota_record, keys, 2, args, 9, on_written, NULL))
+    if (!quota_send(b->quota, &lua_quota_record, keys, 2, args, 9, on_written, b->quota))
         return;
     b->requests = b->turns = 0;
     b->spent = (struct quota_spent){ 0, 0, 0 };
@@ -54,7 +70,7 @@ static void send_renewal(struct quota_book *b, struct redis_arg *args, size_t co
     snprintf(lease, sizeof(lease), "%" PRId64, b->quota->settings->session.lease);
     args[0] = redis_str(b->key->id);
     args[1] = redis_str(lease);
-    redis_eval(b->quota->redis, 0, &lua_quota_renew, keys, 2, args, count, on_written, NULL);
+    quota_send(b->quota, &lua_quota_renew, keys, 2, args, count, on_written, b->quota);
 }
 
 /* All that are held; and what could not be ended is tried again. */
@@ -96,15 +112,8 @@ static bool is_blank(const struct quota_book *b)
     return list_empty(&b->grants) && b->requests == 0 && b->turns == 0 && b->spent.total == 0;
 }
 
-void quota_flush(struct quota *q)
+static void look_after(struct quota *q)
 {
-    for (struct list *link = q->books.next; link != &q->books; link = link->next)
-        write_down(list_owner(link, struct quota_book, link));
-}
-
-static void on_tick(void *arg)
-{
-    struct quota *q = arg;
     int64_t now = clock_ms(), third = q->settings->session.lease / 3;
     bool due = now >= q->renew_at;
     struct list *link, *next;
@@ -122,6 +131,27 @@ static void on_tick(void *arg)
     if (due)
         q->renew_at = now + third;
     timer_set(&q->tick, third < TICK_MS ? third : TICK_MS);
+}
+
+static void on_tick(void *arg)
+{
+    struct quota *q = arg;
+
+    if (!q->on_stopped)
+        look_after(q);
+    else if (q->under_way == 0)
+        q->on_stopped(q->arg);
+}
+
+void quota_stop(struct quota *q, loop_fn *fn, void *arg)
+{
+    struct list *link;
+
+    for (link = q->books.next; redis_is_up(q->redis) && link != &q->books; link = link->next)
+        write_down(list_owner(link, struct quota_book, link));
+    q->on_stopped = fn;
+    q->arg = arg;
+    timer_set(&q->tick, 0);
 }
 
 struct quota *quota_new(struct loop *l, struct redis *redis, const struct settings *s)

@@ -20,10 +20,11 @@ struct quota_grant;     /* one request, from its question to its end */
 
 /* Both are borrowed. NULL: out of memory. */
 struct quota *quota_new(struct loop *l, struct redis *redis, const struct settings *s);
-/* What was not written down is lost, and grants are gone: see quota_flush. */
+/* What was not written down is lost, and grants are gone: see quota_stop. */
 void quota_free(struct quota *q);
-/* Writes down what there is. */
-void quota_flush(struct quota *q);
+/* Writes down what there is, then calls fn, once, from the loop; while Redis is away it does not
+ * wait for it. */
+void quota_stop(struct quota *q, loop_fn *fn, void *arg);
 
 enum quota_limit { QUOTA_REQUESTS, QUOTA_TURNS, QUOTA_TOKENS, QUOTA_LIMITS };
 /* For the headers of a reply. limit 0: there is none. */

@@ -106,6 +106,7 @@ static void on_answer(void *arg, const struct redisReply *reply, const struct er
     struct quota_state state;
     bool granted = false;
 
+    quota_answered(g->book->quota);
     g->call = NULL;
     if (!e) {
         read_state(reply, &g->book->key->limits, &state);
@@ -138,7 +139,7 @@ static bool send_question(struct quota *q, struct quota_grant *g, int64_t tokens
         snprintf(digits[i], sizeof(digits[i]), "%" PRId64, numbers[i]);
     if (g->kind == QUOTA_TURN)
         snprintf(me, sizeof(me), "%s:%" PRIu64, q->me, ++q->last_ticket);
-    g->call = redis_eval(q->redis, 0, &lua_quota_begin, keys, 4, (struct redis_arg[]){
+    g->call = quota_send(q, &lua_quota_begin, keys, 4, (struct redis_arg[]){
         redis_str(k->id), redis_str(k->name), redis_str(k->tenant), redis_str(digits[0]),
         redis_str(digits[1]), redis_str(digits[2]), redis_str(me), redis_str(digits[3]),
         redis_str(digits[4]), redis_str(digits[5]) }, 10, on_answer, g);
@@ -178,6 +179,7 @@ static void on_ended(void *arg, const struct redisReply *reply, const struct err
     struct quota_grant *g = arg;
 
     (void)reply;
+    quota_answered(g->book->quota);
     g->call = NULL;
     if (!e || e->code != ERR_STORE)
         quota_grant_free(g);        /* else the timer of the books tries again */
@@ -200,7 +202,7 @@ void quota_grant_end_again(struct quota_grant *g)
     for (size_t i = 0; i < 4; i++)
         snprintf(digits[i], sizeof(digits[i]), "%" PRId64, numbers[i]);
     g->tries++;
-    g->call = redis_eval(g->book->quota->redis, 0, &lua_quota_end, keys, 2, (struct redis_arg[]){
+    g->call = quota_send(g->book->quota, &lua_quota_end, keys, 2, (struct redis_arg[]){
         redis_str(k->id), redis_str(g->member), redis_str(digits[0]), redis_str(digits[1]),
         redis_str(digits[2]), redis_str(digits[3]) }, 6, on_ended, g);
 }

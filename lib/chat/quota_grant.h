@@ -19,6 +19,9 @@ struct quota {
     struct list            books;
     char                   me[17];      /* this process */
     uint64_t               last_ticket;
+    size_t                 under_way;   /* scripts that were not answered yet */
+    loop_fn               *on_stopped;  /* NULL: goes on */
+    void                  *arg;
 };
 
 /* Of one key, while it has anything open here. */
@@ -50,6 +53,11 @@ struct quota_grant {
     char               member[QUOTA_MEMBER_SIZE];
 };
 
+/* quota.c: a script that leaves, and one that was answered. NULL: out of memory. */
+struct redis_call *quota_send(struct quota *q, const struct redis_script *script,
+                              const struct redis_arg *keys, size_t nkeys,
+                              const struct redis_arg *args, size_t nargs, redis_fn *fn, void *arg);
+void quota_answered(struct quota *q);
 /* quota_grant.c: an end whose script failed is sent once more, or given up. */
 void quota_grant_end_again(struct quota_grant *g);
 void quota_grant_free(struct quota_grant *g);
