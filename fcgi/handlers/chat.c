@@ -234,22 +234,30 @@ static void replay(struct chat *c, const struct session_begun *begun)
     chat_enter(c, CHAT_DONE);
 }
 
+static const struct prompt *prompt_of(const struct chat *c, const struct session_begun *begun)
+{
+    const struct prompt *found = prompts_find(c->app->prompts, begun->prompt);
+
+    if (found)
+        return found;
+    log_warn(&c->request->log, "chat prompt=\"%s\" is missing, default serves", begun->prompt);
+    return prompts_find(c->app->prompts, "");
+}
+
 static void ask(struct chat *c, const struct session_begun *begun)
 {
     static const struct model_handlers on = { .on_text = on_text, .on_done = on_answered };
+    const struct prompt *prompt = prompt_of(c, begun);
     struct model_question q = {
-        .system = prompts_get(c->app->prompts, begun->prompt),
+        .system = prompt->text,
         .window = begun->window,
         .window_count = begun->window_count,
         .user = c->in.text,
         .user_len = c->in.text_len,
+        .options = &prompt->options,
         .log = &c->request->log,
     };
 
-    if (!q.system) {
-        log_warn(&c->request->log, "chat prompt=\"%s\" is missing, default serves", begun->prompt);
-        q.system = prompts_get(c->app->prompts, "");
-    }
     c->asked_bytes = strlen(q.system) + q.user_len;
     for (size_t i = 0; i < q.window_count; i++)
         c->asked_bytes += q.window[i].len;

@@ -21,6 +21,7 @@ struct model {
 struct spare {
     struct model_question question;             /* borrows from what follows */
     struct log            log;
+    struct model_options  options;
     struct err            first;                /* ERR_OK: nothing has failed yet */
     struct session_part   window[];             /* then the text */
 };
@@ -36,6 +37,7 @@ struct model_call {
     struct spare         *spare;                /* owned; NULL once text came, or with one upstream */
     unsigned              tried;                /* a bit each */
     int                   asked;                /* the latest */
+    const char           *name;                 /* of the model, at the first; NULL = as set */
     bool                  decided;              /* its fallback knows how it fared */
     bool                  paused;
     LIST_ENTRY(model_call) link;
@@ -120,6 +122,8 @@ static struct spare *spare_new(const struct model_question *q)
     s->question = *q;
     s->log = q->log ? *q->log : (struct log){ "" };
     s->question.log = &s->log;
+    s->options = q->options ? *q->options : (struct model_options){ .temperature = -1 };
+    s->question.options = &s->options;
     s->question.window = s->window;
     s->question.system = q->system ? put(&at, q->system, system) : NULL;
     s->question.user = put(&at, q->user, q->user_len);
@@ -224,6 +228,8 @@ static bool next_upstream(struct model_call *c, const struct model_question *q)
 {
     static const struct upstream_handlers handlers = { on_text, on_done };
     struct model          *m = c->model;
+    struct model_options   elsewhere;
+    struct model_question  asked = *q;
     struct upstream_limits limits = { .deadline = c->deadline };
     int                    which = fallback_pick(&m->fallback, c->tried, clock_ms());
 
@@ -233,7 +239,12 @@ static bool next_upstream(struct model_call *c, const struct model_question *q)
     c->asked = which;
     c->decided = false;
     limits.others = c->spare && fallback_has_better(&m->fallback, c->tried, clock_ms());
-    c->upstream = upstream_ask(m->upstreams[which], q, &limits, &handlers, c);
+    if (which > 0 && q->options) {
+        elsewhere = *q->options;
+        elsewhere.model = NULL;
+        asked.options = &elsewhere;
+    }
+    c->upstream = upstream_ask(m->upstreams[which], &asked, &limits, &handlers, c);
     if (!c->upstream) {
         decide(c, UPSTREAM_UNDECIDED, NULL);
         return false;
@@ -270,6 +281,7 @@ struct model_call *model_ask(struct model *m, const struct model_question *q,
     c->model = m;
     c->on = *on;
     c->arg = arg;
+    c->name = q->options && q->options->model && q->options->model[0] ? q->options->model : NULL;
     c->deadline = clock_ms() + m->settings->model.turn_timeout;
     LIST_INSERT_HEAD(&m->calls, c, link);
     if (begin(c, q))
@@ -321,7 +333,9 @@ const char *model_describe(const struct model *m)
 
 const char *model_call_name(const struct model_call *c)
 {
-    return c->upstream ? upstream_model(c->model->upstreams[c->asked]) : "";
+    if (!c->upstream)
+        return "";
+    return c->asked == 0 && c->name ? c->name : upstream_model(c->model->upstreams[c->asked]);
 }
 
 size_t model_upstreams(const struct model *m, struct model_upstream out[MODEL_UPSTREAMS_MAX])

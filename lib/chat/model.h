@@ -31,10 +31,19 @@ enum err_code model_new(struct loop *l, const struct settings *s, struct model *
                         struct err *e);
 void model_free(struct model *m);    /* cancels what runs */
 
+/* What one question asks otherwise than the settings do. */
+struct model_options {
+    const char *model;              /* NULL or "" = theirs; of the first upstream only, for another
+                                       may not have it. Borrowed while the call lasts */
+    double      temperature;        /* below 0: theirs */
+    int64_t     token_limit;        /* 0: theirs */
+};
+
 struct model_question {             /* all borrowed during model_ask only */
     const char *system;
     const struct session_part *window; size_t window_count;
     const char *user; size_t user_len;
+    const struct model_options *options;    /* NULL: as the settings say */
     const struct log *log;
 };
 

@@ -48,21 +48,33 @@ static void add_messages(struct buf *out, const struct model_settings *s,
     add_message(out, "user", q->user, q->user_len);
 }
 
-bool openai_request_body(struct buf *out, const struct model_settings *s,
-                         const struct model_question *q)
+/* The question's own choices come before the settings'. */
+static void add_options(struct buf *out, const struct model_settings *s,
+                        const struct model_options *o)
 {
+    const char *model = o && o->model && o->model[0] ? o->model : s->name;
+    int64_t     limit = o && o->token_limit > 0 ? o->token_limit : s->token_limit;
+
     buf_adds(out, "{\"model\":");
-    text_json_string(out, s->name, strlen(s->name));
+    text_json_string(out, model, strlen(model));
     buf_adds(out, ",\"stream\":true");
     if (s->usage == MODEL_USAGE_ASK)
         buf_adds(out, ",\"stream_options\":{\"include_usage\":true}");
-    if (s->token_limit > 0) {
+    if (limit > 0) {
         buf_addc(out, ',');
         text_json_string(out, s->token_limit_field, strlen(s->token_limit_field));
-        buf_addf(out, ":%lld", (long long)s->token_limit);
+        buf_addf(out, ":%lld", (long long)limit);
     }
-    if (s->temperature[0])    /* ".5" is a number for us, but not in JSON */
+    if (o && o->temperature >= 0)
+        buf_addf(out, ",\"temperature\":%g", o->temperature);
+    else if (s->temperature[0])     /* ".5" is a number for us, but not in JSON */
         buf_addf(out, ",\"temperature\":%g", strtod(s->temperature, NULL));
+}
+
+bool openai_request_body(struct buf *out, const struct model_settings *s,
+                         const struct model_question *q)
+{
+    add_options(out, s, q->options);
     buf_adds(out, ",\"messages\":[");
     add_messages(out, s, q);
     buf_adds(out, "]}");

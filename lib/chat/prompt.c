@@ -11,10 +11,8 @@
 
 enum { PROMPT_MAX = 64 * 1024, NAMES_MAX = 64 * 1024 };
 
-struct prompt { char *name, *text; };       /* both owned */
-
 struct prompts {
-    struct prompt *list;                    /* owned; sorted by name */
+    struct prompt *list;                    /* owned, with its texts; sorted by name */
     size_t         count;
     char          *names;                   /* owned */
 };
@@ -56,43 +54,70 @@ static enum err_code check(const char *path, struct buf *text, struct err *e)
         buf_consume(text, 3);
     if (memchr(text->data, '\0', text->len) || !text_is_utf8(text->data, text->len))
         return err_set(e, ERR_INVALID, "%s: not a text in UTF-8", path);
-    while (text->len > 0 && strchr(" \t\r\n", text->data[text->len - 1]))
-        text->data[--text->len] = '\0';
-    if (text->len == 0)
-        return err_set(e, ERR_INVALID, "%s: empty", path);
     return ERR_OK;
 }
 
-/* Takes over the text. */
-static bool add(struct prompts *p, const char *file, struct buf *text)
+static enum err_code trim(const char *path, struct buf *text, struct err *e)
+{
+    while (text->len > 0 && strchr(" \t\r\n", text->data[text->len - 1]))
+        text->data[--text->len] = '\0';
+    return text->len > 0 ? ERR_OK : err_set(e, ERR_INVALID, "%s: empty", path);
+}
+
+static void prompt_close(struct prompt *p)
+{
+    free(p->name);
+    free(p->text);
+    free(p->model);
+}
+
+static enum err_code read_prompt(const char *path, struct prompt *p, struct err *e)
+{
+    struct buf    text;
+    enum err_code code;
+
+    buf_init(&text, PROMPT_MAX);
+    code = read_file(path, &text, e);
+    if (code == ERR_OK)
+        code = check(path, &text, e);
+    if (code == ERR_OK)
+        code = prompt_head_read(p, &text, path, e);
+    if (code == ERR_OK)
+        code = trim(path, &text, e);
+    if (code == ERR_OK)
+        p->text = buf_steal(&text, NULL);
+    buf_close(&text);
+    return code;
+}
+
+/* Takes over what the prompt owns. */
+static bool add(struct prompts *p, const struct prompt *one)
 {
     struct prompt *grown = realloc(p->list, (p->count + 1) * sizeof(*grown));
 
     if (!grown)
         return false;
     p->list = grown;
-    grown[p->count] = (struct prompt){ strndup(file, strlen(file) - 3), buf_steal(text, NULL) };
-    p->count++;
-    return grown[p->count - 1].name && grown[p->count - 1].text;
+    grown[p->count++] = *one;
+    return true;
 }
 
 static enum err_code load_one(struct prompts *p, const char *dir, const char *file, struct err *e)
 {
-    struct buf    path, text;
+    struct prompt one = { .name = strndup(file, strlen(file) - 3) };
+    struct buf    path;
     enum err_code code;
 
     buf_init(&path, 4096);
-    buf_init(&text, PROMPT_MAX);
     if (!buf_addf(&path, "%s/%s", dir, file))
         code = err_set(e, ERR_INVALID, "%s: the path is too long", file);
     else
-        code = read_file(path.data, &text, e);
-    if (code == ERR_OK)
-        code = check(path.data, &text, e);
-    if (code == ERR_OK && !add(p, file, &text))
+        code = read_prompt(path.data, &one, e);
+    if (code == ERR_OK && !(one.name && one.text && add(p, &one)))
         code = err_set(e, ERR_INTERNAL, "out of memory");
+    if (code != ERR_OK)
+        prompt_close(&one);
     buf_close(&path);
-    buf_close(&text);
     return code;
 }
 
@@ -156,22 +181,26 @@ void prompts_free(struct prompts *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->count; i++) {
-        free(p->list[i].name);
-        free(p->list[i].text);
-    }
+    for (size_t i = 0; i < p->count; i++)
+        prompt_close(&p->list[i]);
     free(p->list);
     free(p->names);
     free(p);
 }
 
+const struct prompt *prompts_find(const struct prompts *p, const char *name)
+{
+    struct prompt key = { .name = name[0] ? (char *)name : (char *)"default" };
+
+    if (p->count == 0)
+        return NULL;
+    return bsearch(&key, p->list, p->count, sizeof(*p->list), by_name);
+}
+
 const char *prompts_get(const struct prompts *p, const char *name)
 {
-    struct prompt        key = { .name = name[0] ? (char *)name : (char *)"default" };
-    const struct prompt *found = NULL;
+    const struct prompt *found = prompts_find(p, name);
 
-    if (p->count > 0)
-        found = bsearch(&key, p->list, p->count, sizeof(*p->list), by_name);
     return found ? found->text : NULL;
 }
 

@@ -117,6 +117,25 @@ START_TEST(any_user_text_survives_the_request)
 }
 END_TEST
 
+START_TEST(what_the_question_chooses_comes_before_the_settings)
+{
+    struct model_options o = { .model = "other", .temperature = 0, .token_limit = 9 };
+    struct model_question q = { .user = "u", .user_len = 1, .options = &o };
+
+    settings.model.temperature = "1.5";
+    buf_clear(&out);
+    ck_assert(openai_request_body(&out, &settings.model, &q));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"model\":\"other\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"temperature\":0,"));
+    ck_assert_ptr_nonnull(strstr(out.data, ":9,"));
+    o = (struct model_options){ .model = "", .temperature = -1 };
+    buf_clear(&out);
+    ck_assert(openai_request_body(&out, &settings.model, &q));
+    ck_assert_ptr_null(strstr(out.data, "\"model\":\"\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"temperature\":1.5"));
+}
+END_TEST
+
 START_TEST(a_request_that_does_not_fit_says_so)
 {
     struct model_question q = { .user = "a", .user_len = 1 };
@@ -482,6 +501,7 @@ int main(void)
     tcase_add_test(t, the_request_is_system_window_and_user_in_order);
     tcase_add_test(t, optional_fields_go_out_only_when_they_are_set);
     tcase_add_test(t, any_user_text_survives_the_request);
+    tcase_add_test(t, what_the_question_chooses_comes_before_the_settings);
     tcase_add_test(t, a_request_that_does_not_fit_says_so);
     LOOP(t, a_chunk_gives_the_text_of_its_first_choice, pieces);
     LOOP(t, an_error_record_or_what_is_no_chunk_fails, faults);

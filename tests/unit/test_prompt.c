@@ -141,6 +141,75 @@ START_TEST(a_folder_with_a_prompts_name_is_refused)
 }
 END_TEST
 
+START_TEST(settings_at_the_beginning_are_no_part_of_the_text)
+{
+    const char text[] = "---\r\n# for school\nmodel:  big one \n\ntemperature: 0.5\n"
+                        "token_limit: 77\ncontext_tokens: 0\n---\n\nTeach.\n---\nWell.\n";
+    const struct prompt *p;
+
+    put("tutor.md", text, sizeof(text) - 1);
+    load();
+    p = prompts_find(prompts, "tutor");
+    ck_assert_ptr_nonnull(p);
+    ck_assert_str_eq(p->text, "Teach.\n---\nWell.");
+    ck_assert_str_eq(p->options.model, "big one");
+    ck_assert_double_eq(p->options.temperature, 0.5);
+    ck_assert_int_eq(p->options.token_limit, 77);
+    ck_assert_int_eq(p->context_tokens, 0);
+}
+END_TEST
+
+START_TEST(what_a_prompt_does_not_set_is_left_to_the_settings)
+{
+    const struct prompt *p;
+
+    put("dashes.md", "--- is a dash", 13);
+    put("none.md", "---\n---\nHi", 10);
+    load();
+    for (int i = 0; i < 3; i++) {
+        p = prompts_find(prompts, (const char *[]){ "", "dashes", "none" }[i]);
+        ck_assert_ptr_null(p->options.model);
+        ck_assert(p->options.temperature < 0);
+        ck_assert_int_eq(p->options.token_limit, 0);
+        ck_assert_int_eq(p->context_tokens, -1);
+    }
+    ck_assert_str_eq(prompts_get(prompts, "dashes"), "--- is a dash");
+    ck_assert_str_eq(prompts_get(prompts, "none"), "Hi");
+}
+END_TEST
+
+static const struct { const char *text, *why; } wrong[] = {
+    { "---\ntemperature: hot\n---\nHi", "bad.md:2: temperature has to be a number" },
+    { "---\n\ntemperature: 2.5\n---\nHi", "bad.md:3: temperature has to be between 0 and 2" },
+    { "---\ntoken_limit: 0\n---\nHi", "bad.md:2: token_limit has to be between" },
+    { "---\ntokens: 5\n---\nHi", "bad.md:2: tokens is not a setting of a prompt" },
+    { "---\nmodel: a\nmodel: b\n---\nHi", "bad.md:3: model is given twice" },
+    { "---\nmodel:\n---\nHi", "bad.md:2: model has no value" },
+    { "---\nBe kind.\n---\nHi", "bad.md:2: is not \"name: value\"" },
+    { "---\nmodel: a\nHi: there\n", "bad.md:3: Hi is not a setting" },
+    { "---\nmodel: a\n", "bad.md:1: the settings begin here" },
+    { "---\nmodel: a\n---\n \n", "bad.md: empty" },
+    { "---\nmodel: a\n---", "bad.md: empty" },
+};
+
+START_TEST(a_wrong_setting_is_refused_by_file_line_and_name)
+{
+    put("bad.md", wrong[_i].text, strlen(wrong[_i].text));
+    refused(wrong[_i].why);
+}
+END_TEST
+
+START_TEST(the_prompts_that_are_installed_can_be_read)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/prompts", getenv("CONFAB_SRCDIR"));
+    dir = path;
+    load();
+    ck_assert_str_eq(prompts_names(prompts), "default, tutor");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("prompt");
@@ -156,6 +225,11 @@ int main(void)
                         sizeof(faults) / sizeof(*faults));
     tcase_add_test(t, without_default_there_are_no_prompts);
     tcase_add_test(t, a_folder_with_a_prompts_name_is_refused);
+    tcase_add_test(t, settings_at_the_beginning_are_no_part_of_the_text);
+    tcase_add_test(t, what_a_prompt_does_not_set_is_left_to_the_settings);
+    tcase_add_loop_test(t, a_wrong_setting_is_refused_by_file_line_and_name, 0,
+                        sizeof(wrong) / sizeof(*wrong));
+    tcase_add_test(t, the_prompts_that_are_installed_can_be_read);
     suite_add_tcase(suite, t);
     return support_run(suite);
 }
