@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from tests.support.proc import until
-from tests.torture.world import World
+from tests.torture.world import LEASE, World
 
 # Who meets which points is found out by looking; these have to be among them.
 _EXPECTED = {"redis.answer:task_reserve", "redis.answer:task_record", "redis.answer:task_finish",
@@ -99,7 +99,8 @@ def at_random(world: World, sessions: list[str], kills: int, until_time: float) 
     goal, said = world.kills + kills, time.monotonic()
     while world.kills < goal and time.monotonic() < until_time:
         world.random.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()
-        time.sleep(world.random.uniform(0.02, 0.2))
+        # A runner takes over what others left only when it has lived for a lease.
+        time.sleep(world.random.uniform(0, 0.5 * LEASE))
         if time.monotonic() - said > 10:
             said = time.monotonic()
             say(f"  {world.kills} kills, {len(world.promises)} tasks, {len(world.open())} open")

@@ -20,10 +20,11 @@ from tests.support.programs import Runner
 from tests.support.stack import Stack
 
 RUNNERS = 3
+LEASE = 1       # second
 # Everything is short, so that much happens in little time.
 SETTINGS = {
-    "TASK_LEASE": "3s", "GOOGLE_TIMEOUT": "1s", "GOOGLE_UPLOAD_TIMEOUT": "1s",
-    "TASK_RETRY_BASE": "20ms", "TASK_RETRY_MAX": "300ms", "REDIS_TIMEOUT": "500ms",
+    "TASK_LEASE": f"{LEASE}s", "GOOGLE_TIMEOUT": "300ms", "GOOGLE_UPLOAD_TIMEOUT": "300ms",
+    "TASK_RETRY_BASE": "20ms", "TASK_RETRY_MAX": "300ms", "REDIS_TIMEOUT": "300ms",
     "JOBRUNNER_CONCURRENCY": "8", "LOG_LEVEL": "info", "SESSION_LEASE": "3s",
 }
 SEARCH_LAG = 300.0
@@ -204,7 +205,7 @@ class World:
     def freeze_redis(self) -> None:
         self.outages += 1
         with self.stack.redis.frozen():
-            time.sleep(self.random.uniform(0.2, 2.5))
+            time.sleep(self.random.uniform(0.2, 2 * LEASE))
 
     def freeze_runner(self) -> None:
         """Longer than its lease: when it wakes up, its tasks are another's."""
@@ -213,7 +214,7 @@ class World:
         runner.send(signal.SIGSTOP)
 
         def wake() -> None:
-            time.sleep(4)
+            time.sleep(1.5 * LEASE)
             with contextlib.suppress(ProcessLookupError):
                 runner.send(signal.SIGCONT)
         threading.Thread(target=wake, daemon=True).start()
