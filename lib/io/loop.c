@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "lib/io/loop_memory.h"
+
 struct watched_signal {
     struct event          event;
     loop_fn              *fn;
@@ -20,8 +22,10 @@ struct loop {
 struct loop *loop_new(void)
 {
     struct loop *l = calloc(1, sizeof *l);
-    struct event_config *config = event_config_new();
+    struct event_config *config;
 
+    loop_memory_init();
+    config = event_config_new();
     signal(SIGPIPE, SIG_IGN);
     if (l && config) {
         event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
