@@ -21,8 +21,9 @@ static struct {
     const char    *program;
     enum log_level level;
     int            fd;      /* standard error, or the same pipe opened anew */
+    bool           no_socket;   /* found out with the first line */
     unsigned long  lost;    /* lines since the last one that fitted */
-} state = { "confab", LOG_LEVEL_INFO, STDERR_FILENO, 0 };
+} state = { "confab", LOG_LEVEL_INFO, STDERR_FILENO, false, 0 };
 
 /* Standard error is shared with other processes, which may rely on it to block. A pipe can
  * be opened once more, and that opening is ours alone to make non-blocking. */
@@ -44,6 +45,7 @@ void log_init(const char *program, enum log_level level)
     state.program = program;
     state.level = level;
     state.fd = open_output();
+    state.no_socket = false;
 }
 
 enum log_level log_level(void)
@@ -64,14 +66,17 @@ void log_prefix(struct log *l, const char *fmt, ...)
 static bool put(const char *line, size_t len)
 {
     struct pollfd room = { .fd = state.fd, .events = POLLOUT };
-    ssize_t n = send(state.fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* journald's socket */
+    ssize_t n;
 
-    if (n < 0 && errno == ENOTSOCK) {
-        if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT))
-            return false;
-        n = write(state.fd, line, len);
+    if (!state.no_socket) {
+        n = send(state.fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);     /* journald's socket */
+        if (n >= 0 || errno != ENOTSOCK)
+            return n > 0;
+        state.no_socket = true;
     }
-    return n > 0;
+    if (state.fd == STDERR_FILENO && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
+        return false;           /* not ours to make non-blocking */
+    return write(state.fd, line, len) > 0;
 }
 
 /* Control characters and what is not UTF-8 become \n, \t or \xHH. Returns the length of out. */
@@ -80,6 +85,13 @@ static size_t escape(char *out, size_t size, const char *s, size_t len)
     size_t n = 0;
 
     for (size_t i = 0, width; i < len; i += width) {
+        if (s[i] >= ' ' && s[i] <= '~') {       /* nearly all there is */
+            if (n + 1 >= size)
+                break;
+            out[n++] = s[i];
+            width = 1;
+            continue;
+        }
         size_t left = len - i < 4 ? len - i : 4;
         char piece[8];
 
