@@ -1,20 +1,23 @@
 #include "fcgi/upkeep.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/gateway.h"
 #include "lib/base/clock.h"
 #include "lib/chat/durability.h"
 #include "lib/io/pool.h"
 
-enum { BEAT_MS = 1000, ASK_EVERY_MS = 10000 };
+enum { BEAT_MS = 1000, ASK_EVERY_MS = 10000, CROWD = 200 };
 
 struct upkeep {
     struct app        *app;         /* borrowed */
     struct timer       beat;
     struct durability_call *asking; /* or NULL */
     int64_t            asked_ms;
+    size_t             most;        /* requests under way at once, since memory was given back */
 };
 
 static void on_durability(void *arg, const char *problem, const struct err *e)
@@ -56,10 +59,25 @@ static void on_redis(void *arg, bool up)
     ask(u);
 }
 
+/* What a crowd needed lies in pieces between what is still in use; the allocator by itself gives
+ * back only what is free at its end. */
+static void give_back_memory(struct upkeep *u)
+{
+    size_t now = u->app->gateway ? gateway_active(u->app->gateway) : 0;
+
+    if (now > u->most)
+        u->most = now;
+    if (u->most >= CROWD && now <= u->most / 4) {
+        malloc_trim(0);
+        u->most = now;
+    }
+}
+
 static void on_beat(void *arg)
 {
     struct upkeep *u = arg;
 
+    give_back_memory(u);
     if (u->app->pool)
         pool_mine(u->app->pool)->turned_at = clock_wall_ms();
     if (redis_is_up(u->app->redis) && clock_ms() - u->asked_ms >= ASK_EVERY_MS)
