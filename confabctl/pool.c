@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "confabctl/ctl.h"
 #include "lib/base/clock.h"
@@ -12,30 +11,27 @@ static void row(const char *program, const struct pool_slot *s, int64_t now)
 {
     printf("%-10s %8d %9" PRId64 " %10" PRId64 " %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7" PRIu64
            " %8" PRIu64 "\n", program, s->pid, (now - s->started_at) / 1000, now - s->turned_at,
-           s->requests, s->active, s->streams, s->errors, s->rejected);
+           s->counts.requests, s->active, s->streams, s->counts.errors, s->counts.rejected);
 }
 
-/* How many of them live; they are printed. Who looks takes a slot as well, which is not shown;
- * a scoreboard that nobody has made is not made here, as it might belong to the wrong user. */
+/* How many of them live; they are printed. None, when nobody has made the scoreboard yet. */
 static size_t show(struct ctl *c, const char *program, const char *scoreboard)
 {
-    const char *dir = c->settings.server.runtime_dir;
     struct pool_slot slots[POOL_SLOTS];
-    struct pool *pool = NULL;
-    size_t count, shown = 0;
-    char path[4200];
+    struct pool *pool;
+    struct err e = ERR_NONE;
+    size_t count;
 
-    snprintf(path, sizeof(path), "%s/%s", dir, scoreboard);
-    if (access(path, F_OK) != 0 || pool_join(dir, scoreboard, &pool, &c->err) != ERR_OK)
+    if (pool_look(c->settings.server.runtime_dir, scoreboard, &pool, &e) != ERR_OK) {
+        if (e.code != ERR_NO_ROUTE)
+            c->err = e;
         return 0;
+    }
     count = pool_living(pool, slots, POOL_SLOTS);
     for (size_t i = 0; i < count; i++)
-        if (slots[i].pid != getpid()) {
-            row(program, &slots[i], clock_wall_ms());
-            shown++;
-        }
+        row(program, &slots[i], clock_wall_ms());
     pool_leave(pool);
-    return shown;
+    return count;
 }
 
 int ctl_pool(struct ctl *c, int argc, char **argv)

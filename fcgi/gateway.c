@@ -110,7 +110,7 @@ static void refuse(struct gateway *g, struct conn *c)
             g->conns.count - 1, (long long)g->app->settings.server.max_requests);
     e.retry_after = 1;
     if (g->app->pool)
-        pool_mine(g->app->pool)->rejected++;
+        pool_mine(g->app->pool)->counts.rejected++;
     response_error(&c->request, &e);
 }
 
@@ -265,6 +265,8 @@ void gateway_drain(struct gateway *g, loop_fn *on_idle, void *arg)
     event_del(&g->acceptable);
     timer_stop(&g->accept_again);
     g->listen_fd = -1;
+    if (g->app->pool)
+        pool_mine(g->app->pool)->draining = 1;
     g->on_idle = on_idle;
     g->on_idle_arg = arg;
     timer_set(&g->cut, g->app->settings.server.drain_timeout);

@@ -9,7 +9,7 @@
 
 enum { BODY_FIRST = 4096, TRASH_MAX = 64 << 20 };
 
-/* What is kept: REQUEST_URI, and these headers by their CGI names. */
+/* What is kept: REQUEST_URI, whose listener it was, and these headers by their CGI names. */
 static const char *const names[HEADER_COUNT] = {
     [HEADER_ACCEPT] = "HTTP_ACCEPT",
     [HEADER_AUTHORIZATION] = "HTTP_AUTHORIZATION",
@@ -22,7 +22,7 @@ static const char *const names[HEADER_COUNT] = {
 };
 
 struct params {
-    const char *method, *target, *length;
+    const char *method, *target, *length, *listener;
     const char *headers[HEADER_COUNT];
 };
 
@@ -53,6 +53,8 @@ static void params_find(struct params *p, char **envp)
             p->target = v;
         else if ((v = value_of(*envp, "CONTENT_LENGTH")))
             p->length = v;
+        else if ((v = value_of(*envp, "CONFAB_LISTENER")))     /* no header's name becomes this */
+            p->listener = v;
         for (int h = 0; h < HEADER_COUNT && !v; h++)
             if ((v = value_of(*envp, names[h])))
                 p->headers[h] = v;
@@ -94,6 +96,7 @@ static struct conn *conn_make(int fd, struct conns *set, const FCGX_Request *f,
     r = &c->request;
     room = c->strings;
     r->method = request_method(p->method);
+    r->operators = p->listener && strcmp(p->listener, "operators") == 0;
     r->target = keep(&room, p->target);
     r->space = room;
     room += size_of(p->target);

@@ -54,6 +54,7 @@ struct request {
     char          *body;                    /* owned, NULL when there is none */
     size_t         body_len;
     struct apikey *key;                     /* a reference; NULL on a route that needs none */
+    bool           operators;               /* came in on their listener, not the public one */
     const char    *tenant;                  /* the key's; "default" when none was needed */
     /* Told once when the client leaves before the response has ended; NULL = nobody cares. It
      * may end the response from within. Never called from within a response_ call. */

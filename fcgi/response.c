@@ -90,8 +90,8 @@ static void account(struct request *r, int status, const struct err *e)
                  method, route, status, ms, r->reply.bytes, left);
     if (!slot)
         return;
-    slot->requests++;
-    slot->errors += e && err_status(e->code) >= 500;
+    slot->counts.requests++;
+    slot->counts.errors += e && err_status(e->code) >= 500;
     slot->streams -= r->reply.phase != REPLY_NONE;
 }
 

@@ -44,6 +44,12 @@ static const struct route routes[] = {
     { METHOD_GET,    "/chat_history/{session_id}",              KEY,  handle_chat_history },
 };
 
+/* On the operators' listener there is nothing else, and on the public one none of these. */
+static const struct route operators_routes[] = {
+    { METHOD_GET,  "/status",                   OPEN, handle_pool_status },
+    { METHOD_GET,  "/metrics",                  OPEN, handle_metrics },
+};
+
 static bool segment_matches(const char *pattern, size_t len, const struct segment *s)
 {
     if (*pattern == '{')
@@ -73,8 +79,12 @@ static bool method_matches(enum method offered, enum method asked)
 /* The route, or NULL; then allow lists the methods that the path has, "" when it has none. */
 static const struct route *find(const struct request *r, struct buf *allow)
 {
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        const struct route *route = &routes[i];
+    const struct route *table = r->operators ? operators_routes : routes;
+    size_t count = r->operators ? sizeof(operators_routes) / sizeof(operators_routes[0])
+                                : sizeof(routes) / sizeof(routes[0]);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct route *route = &table[i];
 
         if (!path_matches(route->pattern, r))
             continue;

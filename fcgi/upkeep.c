@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fcgi/gateway.h"
+#include "fcgi/handlers/pool_view.h"
 #include "lib/base/clock.h"
 #include "lib/chat/durability.h"
 #include "lib/io/pool.h"
@@ -79,7 +80,7 @@ static void on_beat(void *arg)
 
     give_back_memory(u);
     if (u->app->pool)
-        pool_mine(u->app->pool)->turned_at = clock_wall_ms();
+        pool_view_tell(u->app);
     if (redis_is_up(u->app->redis) && clock_ms() - u->asked_ms >= ASK_EVERY_MS)
         ask(u);
     timer_set(&u->beat, BEAT_MS);

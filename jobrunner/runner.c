@@ -80,7 +80,7 @@ static void count_in_flight(struct runner *r, int change)
     if (!r->deps.slot)
         return;
     r->deps.slot->active = r->in_flight;
-    r->deps.slot->requests += change > 0;
+    r->deps.slot->counts.requests += change > 0;
 }
 
 static void on_end(void *arg)

@@ -26,5 +26,7 @@ void handle_docs(struct request *r);
 void handle_openapi(struct request *r);
 void handle_health(struct request *r);          /* health.c */
 void handle_ready(struct request *r);
+void handle_pool_status(struct request *r);     /* pool_status.c */
+void handle_metrics(struct request *r);         /* metrics.c */
 
 #endif

@@ -13,14 +13,14 @@
 
 /* The file's name carries the layout's version, so that during an upgrade old and new processes
  * never read each other's slots. A slot fills whole cache lines: nobody slows a neighbour down. */
-enum { SLOT_BYTES = 128, FILE_BYTES = POOL_SLOTS * SLOT_BYTES, LAYOUT = 1, PATH_BYTES = 4096 };
+enum { SLOT_BYTES = 384, FILE_BYTES = POOL_SLOTS * SLOT_BYTES, LAYOUT = 2, PATH_BYTES = 4096 };
 
 _Static_assert(sizeof(struct pool_slot) <= SLOT_BYTES, "a slot must fit its place");
 
 struct pool {
     int    fd;
     char  *page;        /* mapped, shared */
-    size_t mine;
+    size_t mine;        /* POOL_SLOTS: none, we only look */
 };
 
 static struct pool_slot *slot_at(const struct pool *p, size_t i)
@@ -56,13 +56,30 @@ static bool slot_is_taken(const struct pool *p, size_t i)
     return i == p->mine || (fcntl(p->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
 }
 
+static enum err_code path_of(char path[PATH_BYTES], const char *dir, const char *name,
+                             struct err *e)
+{
+    if (snprintf(path, PATH_BYTES, "%s/%s.%d", dir, name, LAYOUT) >= PATH_BYTES)
+        return err_set(e, ERR_INTERNAL, "the path of the scoreboard is too long");
+    return ERR_OK;
+}
+
+static enum err_code map_file(struct pool *p, int how, const char *path, struct err *e)
+{
+    p->page = mmap(NULL, FILE_BYTES, how, MAP_SHARED, p->fd, 0);
+    if (p->page != MAP_FAILED)
+        return ERR_OK;
+    p->page = NULL;
+    return err_set(e, ERR_INTERNAL, "mapping %s: %s", path, strerror(errno));
+}
+
 static enum err_code open_file(struct pool *p, const char *dir, const char *name, struct err *e)
 {
     char path[PATH_BYTES];
     struct stat st;
 
-    if (snprintf(path, sizeof path, "%s/%s.%d", dir, name, LAYOUT) >= (int)sizeof path)
-        return err_set(e, ERR_INTERNAL, "the path of the scoreboard is too long");
+    if (path_of(path, dir, name, e) != ERR_OK)
+        return ERR_INTERNAL;
     if (mkdir(dir, 0755) < 0 && errno != EEXIST)
         return err_set(e, ERR_INTERNAL, "making %s: %s", dir, strerror(errno));
     p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
@@ -71,37 +88,84 @@ static enum err_code open_file(struct pool *p, const char *dir, const char *name
     /* Only ever longer: a slot that somebody has mapped must not vanish. */
     if (fstat(p->fd, &st) < 0 || (st.st_size < FILE_BYTES && ftruncate(p->fd, FILE_BYTES) < 0))
         return err_set(e, ERR_INTERNAL, "sizing %s: %s", path, strerror(errno));
-    p->page = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-    if (p->page == MAP_FAILED) {
-        p->page = NULL;
-        return err_set(e, ERR_INTERNAL, "mapping %s: %s", path, strerror(errno));
-    }
+    if (map_file(p, PROT_READ | PROT_WRITE, path, e) != ERR_OK)
+        return ERR_INTERNAL;
     if (!take_slot(p))
         return err_set(e, ERR_INTERNAL, "all %d slots of %s are taken", POOL_SLOTS, path);
     return ERR_OK;
 }
 
-enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e)
+static enum err_code open_to_look(struct pool *p, const char *dir, const char *name,
+                                  struct err *e)
+{
+    char path[PATH_BYTES];
+    struct stat st;
+
+    p->mine = POOL_SLOTS;
+    if (path_of(path, dir, name, e) != ERR_OK)
+        return ERR_INTERNAL;
+    p->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (p->fd < 0)
+        return err_set(e, errno == ENOENT ? ERR_NO_ROUTE : ERR_INTERNAL, "opening %s: %s", path,
+                       strerror(errno));
+    if (fstat(p->fd, &st) < 0 || st.st_size < FILE_BYTES)
+        return err_set(e, ERR_INTERNAL, "%s is no scoreboard", path);
+    return map_file(p, PROT_READ, path, e);
+}
+
+static void add_counts(struct pool_counts *sum, const struct pool_counts *c)
+{
+    sum->requests += c->requests;
+    sum->errors += c->errors;
+    sum->rejected += c->rejected;
+    for (size_t i = 0; i < POOL_UPSTREAMS; i++) {
+        sum->asked[i] += c->asked[i];
+        sum->failed[i] += c->failed[i];
+    }
+}
+
+/* Whoever held it before is dead: its counts are history. */
+static void begin_slot(struct pool_slot *mine)
+{
+    struct pool_counts past = mine->past;
+
+    add_counts(&past, &mine->counts);
+    *mine = (struct pool_slot){ .pid = getpid(), .past = past };
+    mine->started_at = mine->turned_at = clock_wall_ms();
+}
+
+typedef enum err_code open_fn(struct pool *p, const char *dir, const char *name, struct err *e);
+
+static enum err_code pool_new(open_fn *open_it, const char *dir, const char *name,
+                              struct pool **out, struct err *e)
 {
     struct pool *p = calloc(1, sizeof *p);
     enum err_code code;
-    struct pool_slot *mine;
 
     *out = NULL;
     if (!p)
         return err_set(e, ERR_INTERNAL, "out of memory");
     p->fd = -1;
-    code = open_file(p, dir, name, e);
-    if (code != ERR_OK) {
+    code = open_it(p, dir, name, e);
+    if (code == ERR_OK)
+        *out = p;
+    else
         pool_leave(p);
-        return code;
-    }
-    mine = slot_at(p, p->mine);
-    memset(mine, 0, sizeof *mine);
-    mine->pid = getpid();
-    mine->started_at = mine->turned_at = clock_wall_ms();
-    *out = p;
-    return ERR_OK;
+    return code;
+}
+
+enum err_code pool_look(const char *dir, const char *name, struct pool **out, struct err *e)
+{
+    return pool_new(open_to_look, dir, name, out, e);
+}
+
+enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e)
+{
+    enum err_code code = pool_new(open_file, dir, name, out, e);
+
+    if (code == ERR_OK)
+        begin_slot(pool_mine(*out));
+    return code;
 }
 
 void pool_leave(struct pool *p)
@@ -128,4 +192,15 @@ size_t pool_living(struct pool *p, struct pool_slot *out, size_t max)
         if (slot_is_taken(p, i))
             out[living++] = *slot_at(p, i);
     return living;
+}
+
+struct pool_counts pool_totals(const struct pool *p)
+{
+    struct pool_counts sum = { 0 };
+
+    for (size_t i = 0; i < POOL_SLOTS; i++) {
+        add_counts(&sum, &slot_at(p, i)->counts);
+        add_counts(&sum, &slot_at(p, i)->past);
+    }
+    return sum;
 }

@@ -10,25 +10,39 @@
 
 #include "lib/base/err.h"
 
-enum { POOL_SLOTS = 256 };
+enum { POOL_SLOTS = 256, POOL_UPSTREAMS = 5 };
 
-/* Counters of one process; written by it alone, read by all, who may see one that is
- * just being changed. */
+/* What only grows. */
+struct pool_counts {
+    uint64_t requests, errors, rejected;
+    uint64_t asked[POOL_UPSTREAMS], failed[POOL_UPSTREAMS];     /* in the order of the settings */
+};
+
+/* Of one process; written by it alone, read by all, who may see one that is just being
+ * changed. */
 struct pool_slot {
     int32_t  pid;
+    int32_t  draining;           /* takes no new requests */
     int64_t  started_at;         /* wall ms */
     int64_t  turned_at;          /* wall ms when its loop last turned */
-    uint64_t requests, active, streams, errors, rejected;
+    uint64_t active, streams;
+    struct pool_counts counts;
+    struct pool_counts past;     /* of those who held this slot before */
+    int64_t  cool_until[POOL_UPSTREAMS];    /* wall ms; 0 = well */
 };
 
 struct pool;
 /* Takes a free slot of dir/name; both are made when missing. ERR_INTERNAL names what failed.
  * A process it forks without exec would hold the slot as well; ours fork none. */
 enum err_code pool_join(const char *dir, const char *name, struct pool **out, struct err *e);
+/* Only to look: takes no slot, makes nothing. ERR_NO_ROUTE when there is no such scoreboard. */
+enum err_code pool_look(const char *dir, const char *name, struct pool **out, struct err *e);
 void pool_leave(struct pool *p);        /* NULL: nothing */
-struct pool_slot *pool_mine(struct pool *p);
+struct pool_slot *pool_mine(struct pool *p);    /* after pool_join only */
 /* Copies the slots of living processes (this one included), at most max, and returns how many
  * it copied. */
 size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
+/* Of all processes there have been, dead ones too, since the file was made. */
+struct pool_counts pool_totals(const struct pool *p);
 
 #endif

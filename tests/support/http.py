@@ -9,6 +9,7 @@ import struct
 import time
 from dataclasses import dataclass
 from http.client import HTTPMessage, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 from tests.support.sse import Event, EventReader
@@ -208,12 +209,7 @@ class Client:
              headers: dict[str, str | None] | None = None, timeout: float = TIMEOUT,
              receive_buffer: int | None = None) -> Stream:
         """receive_buffer: bytes that the kernel takes for a client that does not read."""
-        connection = socket.socket()
-        connection.settimeout(timeout)
-        if receive_buffer:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.connect((self.host, self.port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = self._connect(timeout, receive_buffer)
         connection.sendall(self._request(method, path, body, headers or {}))
         return Stream(connection, method)
 
@@ -222,6 +218,15 @@ class Client:
         connection = socket.create_connection((self.host, self.port), TIMEOUT)
         connection.sendall(data)
         return Stream(connection, "GET")
+
+    def _connect(self, timeout: float, receive_buffer: int | None) -> socket.socket:
+        connection = socket.socket()
+        connection.settimeout(timeout)
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.connect((self.host, self.port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def _request(self, method: str, path: str, body: Any, headers: dict[str, str | None]) -> bytes:
         sent: dict[str, str | None] = {"Host": f"{self.host}:{self.port}", "Connection": "close"}
@@ -233,3 +238,17 @@ class Client:
         lines = [f"{name}: {value}" for name, value in sent.items() if value is not None]
         head = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""])
         return head.encode("latin-1") + data
+
+
+class UnixClient(Client):
+    """The same over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("confab", 80)
+        self.path = path
+
+    def _connect(self, timeout: float, receive_buffer: int | None) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout)
+        connection.connect(str(self.path))
+        return connection

@@ -69,6 +69,7 @@ class Nginx(Process):
         self.state = directory / "nginx"
         self.port = PORT
         self._reserved, self.host = _reserve_address()
+        self.operators = self.state / "operators.sock"
 
     def configure(self, env: Mapping[str, str], fcgi_socket: Path) -> None:
         """Makes the configuration, as scripts/up does it."""
@@ -81,6 +82,7 @@ class Nginx(Process):
         assert made.returncode == 0, made.stderr
 
     def start(self, env: Mapping[str, str]) -> Nginx:
+        self.operators.unlink(missing_ok=True)      # one that was killed leaves it
         user = " user root;" if os.geteuid() == 0 else ""   # the sockets are ours
         self.run("nginx", "-c", self.state / "nginx.conf", "-g", f"daemon off;{user}", env=env)
         until(lambda: self._listens(), "nginx listens")

@@ -19,7 +19,7 @@ from typing import Any
 from tests.support import keys
 from tests.support.dialog import Dialog, Task
 from tests.support.google import Google
-from tests.support.http import Client
+from tests.support.http import Client, UnixClient
 from tests.support.model import Model
 from tests.support.proc import Process, until
 from tests.support.programs import TOP, Nginx, Pool, Runner
@@ -51,6 +51,7 @@ class Stack:
         self.model = Model(flavor=flavor)
         self.google = Google() if google else None
         self.client = Client(self.nginx.host, self.nginx.port)
+        self.operators = UnixClient(self.nginx.operators)
         self.keep = False       # the directory, because something failed
         self._credentials = google
         self._wanted = [what for what, wanted in (("redis", redis), ("runner", runner)) if wanted]
@@ -174,6 +175,10 @@ class Stack:
         except OSError:
             return {}
         return reply.json if reply.headers["Content-Type"] == "application/json" else {}
+
+    def status(self) -> dict[str, Any]:
+        """What /status says."""
+        return self.operators.get("/status?json").json
 
     def wait_ready(self, status: str = "ready", timeout: float = 20) -> dict[str, Any]:
         def is_so() -> dict[str, Any] | None:

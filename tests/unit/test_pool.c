@@ -41,7 +41,7 @@ static pid_t fork_member(uint64_t requests)
         struct pool *own;
 
         if (pool_join(dir, "test", &own, NULL) == ERR_OK) {
-            pool_mine(own)->requests = requests;
+            pool_mine(own)->counts.requests = requests;
             (void)!write(ready[1], "x", 1);
         }
         for (;;)
@@ -66,9 +66,9 @@ START_TEST(who_joins_has_a_slot_of_its_own_and_counts_as_living)
     ck_assert_int_eq(mine->pid, getpid());
     ck_assert_int_le(mine->started_at, clock_wall_ms());
     ck_assert_int_gt(mine->started_at, clock_wall_ms() - 10000);
-    mine->requests = 7;
+    mine->counts.requests = 7;
     ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 1);
-    ck_assert_uint_eq(living[0].requests, 7);
+    ck_assert_uint_eq(living[0].counts.requests, 7);
 }
 END_TEST
 
@@ -78,7 +78,7 @@ START_TEST(processes_see_each_other_and_a_killed_one_is_gone_at_once)
 
     ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 3);
     ck_assert_int_eq(living[1].pid, one);
-    ck_assert_uint_eq(living[1].requests, 10);
+    ck_assert_uint_eq(living[1].counts.requests, 10);
     ck_assert_int_eq(living[2].pid, two);
     end_member(one);
     ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 2);
@@ -96,8 +96,41 @@ START_TEST(the_slot_of_a_dead_process_is_taken_again_and_begins_at_zero)
     one = fork_member(0);
     ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 2);
     ck_assert_int_eq(living[1].pid, one);
-    ck_assert_uint_eq(living[1].requests, 0);
+    ck_assert_uint_eq(living[1].counts.requests, 0);
     end_member(one);
+}
+END_TEST
+
+START_TEST(what_the_dead_have_counted_stays_in_the_totals)
+{
+    pid_t one = fork_member(10);
+
+    pool_mine(pool)->counts.requests = 1;
+    ck_assert_uint_eq(pool_totals(pool).requests, 11);
+    end_member(one);
+    ck_assert_uint_eq(pool_totals(pool).requests, 11);
+    one = fork_member(100);
+    ck_assert_uint_eq(pool_totals(pool).requests, 111);
+    end_member(one);
+    one = fork_member(1000);
+    ck_assert_uint_eq(pool_totals(pool).requests, 1111);
+    end_member(one);
+}
+END_TEST
+
+START_TEST(who_only_looks_takes_no_slot_and_makes_no_file)
+{
+    struct pool *looker;
+    struct err e = ERR_NONE;
+
+    ck_assert_int_eq(pool_look(dir, "test", &looker, &e), ERR_OK);
+    ck_assert_uint_eq(pool_living(looker, living, POOL_SLOTS), 1);
+    ck_assert_int_eq(living[0].pid, getpid());
+    ck_assert_uint_eq(pool_living(pool, living, POOL_SLOTS), 1);
+    pool_leave(looker);
+    ck_assert_int_eq(pool_look(dir, "none", &looker, &e), ERR_NO_ROUTE);
+    ck_assert_ptr_null(looker);
+    ck_assert_int_eq(pool_look(dir, "none", &looker, &e), ERR_NO_ROUTE);
 }
 END_TEST
 
@@ -160,6 +193,8 @@ int main(void)
     tcase_add_test(tc, who_joins_has_a_slot_of_its_own_and_counts_as_living);
     tcase_add_test(tc, processes_see_each_other_and_a_killed_one_is_gone_at_once);
     tcase_add_test(tc, the_slot_of_a_dead_process_is_taken_again_and_begins_at_zero);
+    tcase_add_test(tc, what_the_dead_have_counted_stays_in_the_totals);
+    tcase_add_test(tc, who_only_looks_takes_no_slot_and_makes_no_file);
     tcase_add_test(tc, all_slots_can_be_taken_and_not_one_more);
     tcase_add_test(tc, pools_of_other_names_do_not_count);
     tcase_add_test(tc, a_missing_folder_is_made_and_one_that_cannot_be_is_named);

@@ -122,8 +122,8 @@ START_TEST(two_runners_share_the_tasks_and_none_is_written_twice)
     for (int i = 0; i < MANY; i++)
         until_status(ids[i], TASK_FINISHED);
     ck_assert_int_eq(fake.begun, MANY);
-    ck_assert_uint_gt(machines[0].slot.requests, 0);
-    ck_assert_uint_gt(machines[1].slot.requests, 0);
+    ck_assert_uint_gt(machines[0].slot.counts.requests, 0);
+    ck_assert_uint_gt(machines[1].slot.counts.requests, 0);
 }
 END_TEST
 
