@@ -9,6 +9,7 @@
 #include "lib/chat/prompt.h"
 #include "lib/chat/quota.h"
 #include "lib/chat/session.h"
+#include "lib/chat/window.h"
 #include "lib/io/loop.h"
 #include "lib/io/redis.h"
 
@@ -26,6 +27,7 @@ struct app {
     struct quota    *quota;
     struct model    *model;
     struct prompts  *prompts;
+    struct window_scale scale;      /* what this process has learned of the model's tokens */
     struct pool     *pool;          /* the scoreboard of the children; NULL without one */
     struct gateway  *gateway;
     bool             durable;       /* Redis keeps what it acknowledges */

@@ -19,6 +19,7 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/handlers/chat.h"
+#include "fcgi/handlers/chat_question.h"
 #include "fcgi/handlers/chat_reply.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/response.h"
@@ -46,6 +47,7 @@ struct chat {
     char                 model[80], finish_reason[32];
     struct model_usage   usage;
     size_t               asked_bytes;   /* of what the model was shown; 0 = not asked */
+    int64_t              asked_tokens;  /* the same, estimated */
     int64_t              asked_us, upstream_us;     /* when, and how long the model took */
     bool                 lagging;       /* the reader is slow, the model paused */
 };
@@ -234,29 +236,11 @@ static void replay(struct chat *c, const struct session_begun *begun)
     chat_enter(c, CHAT_DONE);
 }
 
-static const struct prompt *prompt_of(const struct chat *c, const struct session_begun *begun)
-{
-    const struct prompt *found = prompts_find(c->app->prompts, begun->prompt);
-
-    if (found)
-        return found;
-    log_warn(&c->request->log, "chat prompt=\"%s\" is missing, default serves", begun->prompt);
-    return prompts_find(c->app->prompts, "");
-}
-
 static void ask(struct chat *c, const struct session_begun *begun)
 {
     static const struct model_handlers on = { .on_text = on_text, .on_done = on_answered };
-    const struct prompt *prompt = prompt_of(c, begun);
-    struct model_question q = {
-        .system = prompt->text,
-        .window = begun->window,
-        .window_count = begun->window_count,
-        .user = c->in.text,
-        .user_len = c->in.text_len,
-        .options = &prompt->options,
-        .log = &c->request->log,
-    };
+    struct model_question q = chat_question(c->app, &c->in, begun, &c->request->log,
+                                            &c->asked_tokens);
 
     c->asked_bytes = strlen(q.system) + q.user_len;
     for (size_t i = 0; i < q.window_count; i++)
@@ -311,6 +295,8 @@ static void on_answered(void *arg, const struct model_answer *answer, const stru
     snprintf(c->finish_reason, sizeof(c->finish_reason), "%s", answer->finish_reason);
     snprintf(c->model, sizeof(c->model), "%s", answer->model);
     c->usage = answer->usage;
+    if (c->usage.known)
+        window_learn(&c->app->scale, c->asked_tokens, c->usage.prompt);
     if (c->answer.len == 0 && !may_be_empty(c->finish_reason))
         chat_fail_new(c, ERR_UPSTREAM, "the model's answer has no text");
     else

@@ -143,7 +143,9 @@ const struct conf_row settings_rows[] = {
     NUMBER(CONF_INT, "session", "context_messages", "CONTEXT_MESSAGES", session.context_messages,
            "40", 0, 10000, "most messages of the past that the model is shown"),
     NUMBER(CONF_INT, "session", "context_tokens", "CONTEXT_TOKENS", session.context_tokens,
-           "8000", 0, 10000000, "most tokens of the past that the model is shown, estimated"),
+           "8000", 0, 10000000,
+           "most tokens of a turn: prompt, past, message and token_limit; estimated, and "
+           "corrected by what the model reports"),
     NUMBER(CONF_TIME, "session", "lease", "SESSION_LEASE", session.lease,
            "15s", 500 * MS, 5 * MINUTE, "a dead process holds a session at most this long"),
     CHOICE("session", "busy", "SESSION_BUSY", session.busy, "wait", "wait|reject",

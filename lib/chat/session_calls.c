@@ -9,6 +9,10 @@
 /* The lock's key outlives any turn: a fence forgotten while its owner lives would be no fence. */
 enum { LOCK_MARGIN_MS = 5 * 60 * 1000 };
 
+/* A token is some four bytes, and the window is counted where it is used: what is read for it has
+ * to be enough, whatever the model makes of the text. */
+enum { TOKEN_BYTES = 8 };
+
 /* Arguments of one script; numbers are written into digits. */
 struct args {
     struct redis_arg argv[9];
@@ -86,7 +90,7 @@ struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn)
     add_number(&a, s->session.lease);   /* a dead waiter holds up as long as a dead owner */
     add_number(&a, s->session.busy == SESSION_BUSY_WAIT);
     add_number(&a, s->session.context_messages / 2);
-    add_number(&a, s->session.context_tokens * 4);  /* a token is some four bytes */
+    add_number(&a, s->session.context_tokens * TOKEN_BYTES);
     add(&a, redis_str(t->says));
     return call(t, &lua_turn_begin, keys, 5, &a, fn);
 }

@@ -86,7 +86,7 @@ START_TEST(the_window_keeps_to_its_bytes_newest_first)
     take_turn(child, "s", "two", "due");
     take_turn(child, "s", "thr", "tre");
     entry = ask_number("EVAL return(#redis.call('LINDEX','" HASH ":msgs',0)) 0");
-    settings.session.context_tokens = (entry * _i + 3) / 4;
+    settings.session.context_tokens = (entry * _i + 7) / 8;
     u = user_begin(child, "s");
     user_until_begun_now(u);
     ck_assert_uint_eq(u->window_count, _i);
@@ -98,9 +98,9 @@ END_TEST
 START_TEST(a_latest_turn_over_the_budget_is_left_out_with_all_before_it)
 {
     struct user *u;
-    char *text = calloc(1, 40001);
+    char *text = calloc(1, 70001);
 
-    memset(text, 'x', 40000);
+    memset(text, 'x', 70000);
     take_turn(child, "s", "short", "short");
     take_turn(child, "s", "long", text);
     free(text);

@@ -1,0 +1,14 @@
+#ifndef CONFAB_FCGI_CHAT_QUESTION_H
+#define CONFAB_FCGI_CHAT_QUESTION_H
+/* What the model is asked in a turn: the session's prompt, as much of the past as fits, and the
+ * user's text. */
+
+#include "fcgi/app.h"
+#include "fcgi/handlers/chat_input.h"
+
+/* All borrowed from what is given. *estimated: tokens of the whole question, without the scale. */
+struct model_question chat_question(const struct app *app, const struct chat_input *in,
+                                    const struct session_begun *begun, const struct log *log,
+                                    int64_t *estimated);
+
+#endif
