@@ -5,7 +5,7 @@
  *
  * The last turn is read before the first, as the head of most formats tells when the dialog ended.
  * What is sent is the dialog as FIND saw it. A fault before the first byte is an ordinary error.
- * After it Redis may be away for a while; then the file says itself that it is not complete, as
+ * After it Redis may be away as long as a save would wait for it; then the file says itself that it is not complete, as
  * the status is spent and a length was not promised. */
 
 #include "fcgi/handlers/export.h"
@@ -26,7 +26,7 @@ enum {
     SESSION_SEGMENT = 3,
     PAGE_TURNS = 16,
     PAGE_MAX = 8 * SESSION_PAGE_BYTES,  /* rendered: a turn alone may be larger than a page */
-    AGAIN_MS = 250, PATIENCE_MS = 30000,    /* while Redis is away */
+    AGAIN_MS = 250,                     /* while Redis is away */
 };
 
 struct export {
@@ -263,7 +263,7 @@ static bool is_patient(struct export *x, const struct err *e)
     if (e->code != ERR_STORE || !response_streaming(x->request))
         return false;
     if (x->patience == 0)
-        x->patience = clock_ms() + PATIENCE_MS;
+        x->patience = clock_ms() + x->app->settings.session.save_timeout;
     return clock_ms() < x->patience;
 }
 
