@@ -7,6 +7,7 @@
 
 #include "lib/chat/dialog_format.h"
 #include "lib/chat/dialog_words.h"
+#include "lib/chat/markdown.h"
 
 /* --- text that is no Markdown ------------------------------------------------------------- */
 
@@ -123,7 +124,8 @@ static bool begins_html(const char *s, size_t len)
            !memchr(s + from, '@', (size_t)(end - s) - from);
 }
 
-static void add_answer(struct buf *out, const char *s, size_t len)
+/* The answer, without tags at the beginning of its lines. Returns the fence open at its end. */
+static struct fence add_lines(struct buf *out, const char *s, size_t len)
 {
     struct fence open = { '\0', 0 };
 
@@ -143,10 +145,31 @@ static void add_answer(struct buf *out, const char *s, size_t len)
         buf_add(out, s + at, n);
         buf_addc(out, '\n');
     }
+    return open;
+}
+
+static void close_fence(struct buf *out, struct fence open)
+{
     for (size_t i = 0; i < open.len; i++)
         buf_addc(out, open.mark);
     if (open.len > 0)
         buf_addc(out, '\n');
+}
+
+/* A parser has the last word on whether the answer is closed: as it is, or with its code closed;
+ * or else it is shown as written. */
+static void add_answer(struct buf *out, const char *s, size_t len)
+{
+    size_t start = out->len;
+    struct fence open = add_lines(out, s, len);
+
+    if (!buf_ok(out) || markdown_is_closed(out->data + start, out->len - start))
+        return;
+    close_fence(out, open);
+    if (!buf_ok(out) || markdown_is_closed(out->data + start, out->len - start))
+        return;
+    out->data[out->len = start] = '\0';
+    add_quoted(out, s, len);
 }
 
 /* --- the document --------------------------------------------------------------------------- */

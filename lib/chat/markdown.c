@@ -138,15 +138,51 @@ static size_t longest_paragraph(const char *text, size_t len)
     return (size_t)(end - at) > longest ? (size_t)(end - at) : longest;
 }
 
+static size_t memory_for(size_t len)
+{
+    return len < (MEMORY_MAX - MEMORY_BASE) / MEMORY_PER_BYTE
+         ? MEMORY_BASE + MEMORY_PER_BYTE * len : MEMORY_MAX;
+}
+
+static bool ends_in_rule(struct arena *a, const char *text, size_t len)
+{
+    cmark_node *last;
+
+    if (setjmp(a->full) != 0)
+        return false;
+    last = cmark_node_last_child(parse(text, len));
+    return last && cmark_node_get_type(last) == CMARK_NODE_THEMATIC_BREAK;
+}
+
+/* A rule behind it must be found as one. */
+bool markdown_is_closed(const char *text, size_t len)
+{
+    static const char rule[] = "\n\n***\n";
+    struct arena a = { .max = memory_for(len) };
+    struct buf whole;
+    bool closed = false;
+
+    if (longest_paragraph(text, len) > PARAGRAPH_MAX)
+        return false;
+    buf_init(&whole, len + sizeof(rule));
+    buf_add(&whole, text, len);
+    if (buf_adds(&whole, rule)) {
+        arena = &a;
+        closed = ends_in_rule(&a, whole.data, whole.len);
+        arena = NULL;
+        arena_close(&a);
+    }
+    buf_close(&whole);
+    return closed;
+}
+
 bool markdown_html(struct buf *out, const char *text, size_t len)
 {
-    struct arena a = { .max = MEMORY_BASE + MEMORY_PER_BYTE * len };
+    struct arena a = { .max = memory_for(len) };
     size_t before = out->len;
 
     if (longest_paragraph(text, len) > PARAGRAPH_MAX)
         return markdown_plain(out, text, len);
-    if (a.max > MEMORY_MAX)
-        a.max = MEMORY_MAX;
     arena = &a;
     bool good = parse_and_render(&a, out, text, len);
     arena = NULL;

@@ -19,6 +19,10 @@ void markdown_init(void);   /* once per process, before any thread */
 /* text: UTF-8. False when `out` is full. */
 bool markdown_html(struct buf *out, const char *text, size_t len);
 
+/* Does it end with its text? False when something that is open at the end (code, a comment) would
+ * swallow what follows, or when that cannot be told within bounds. */
+bool markdown_is_closed(const char *text, size_t len);
+
 /* Plain text as paragraphs: line breaks, indents and blank lines are kept, in Google Docs too. */
 bool markdown_plain(struct buf *out, const char *text, size_t len);
 
