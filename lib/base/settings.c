@@ -140,6 +140,9 @@ const struct conf_row settings_rows[] = {
 
     NUMBER(CONF_TIME, "session", "ttl", "SESSION_TTL", session.ttl,
            "30d", 0, 3650 * DAY, "forget a session this long after its last turn; 0 = never"),
+    NUMBER(CONF_TIME, "session", "max_age", "SESSION_MAX_AGE", session.max_age,
+           "0", 0, 3650 * DAY,
+           "forget a session this long after it was made, whatever its last turn; 0 = never"),
     NUMBER(CONF_INT, "session", "context_messages", "CONTEXT_MESSAGES", session.context_messages,
            "40", 0, 10000, "most messages of the past that the model is shown"),
     NUMBER(CONF_INT, "session", "context_tokens", "CONTEXT_TOKENS", session.context_tokens,

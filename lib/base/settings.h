@@ -78,6 +78,7 @@ struct settings {
     size_t upstream_count;
     struct {
         int64_t ttl;                    /* sliding; 0 = keep */
+        int64_t max_age;                /* from its creation; 0 = any */
         int64_t context_messages;
         int64_t context_tokens;
         int64_t lease;                  /* of a turn's lock */

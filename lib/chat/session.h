@@ -103,6 +103,11 @@ struct session_read *session_read_as_of(struct sessions *s, const char *tenant, 
                                         session_page_fn *fn, void *arg);
 void session_read_cancel(struct session_read *r);
 
+/* How long sessions live, as the scripts take it: "<ms after the last turn> <ms after it was
+ * made>". Returns out. */
+enum { SESSION_LIFE_SIZE = 48 };
+const char *session_life(const struct settings *s, char out[SESSION_LIFE_SIZE]);
+
 /* 1 to 256 bytes of UTF-8 without control characters, and neither "." nor "..". */
 enum err_code session_id_check(const char *id, size_t len, struct err *e);
 /* A new id of 128 random bits; with an idempotency key the same for each repeat. out: 33 bytes. */

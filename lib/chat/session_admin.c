@@ -115,7 +115,7 @@ struct session_op *session_create(struct redis *r, const struct settings *s,
                                   const struct session_new *n, session_created_fn *fn, void *arg)
 {
     struct key hash, index = key_sessions_index(n->tenant), idem = idempotency_of(n);
-    char id[33], life[24], idem_life[24];
+    char id[33], life[SESSION_LIFE_SIZE], idem_life[24];
     struct session_op *op;
 
     session_id_make(n->tenant, NULL, id);
@@ -128,7 +128,7 @@ struct session_op *session_create(struct redis *r, const struct settings *s,
         key_arg(&hash), key_arg(&index), key_arg(&idem),
     }, 3, (struct redis_arg[]){
         redis_str(id), opt(n->username), opt(n->title), opt(n->prompt),
-        number(s->session.ttl, life), opt(n->body_hash),
+        redis_str(session_life(s, life)), opt(n->body_hash),
         number(s->session.idempotency_ttl, idem_life),
     }, 7, on_created, op));
 }

@@ -68,6 +68,12 @@ int64_t session_lock_life(const struct settings *s)
     return s->model.turn_timeout + s->session.wait + s->session.lease + LOCK_MARGIN_MS;
 }
 
+const char *session_life(const struct settings *s, char out[SESSION_LIFE_SIZE])
+{
+    snprintf(out, SESSION_LIFE_SIZE, "%" PRId64 " %" PRId64, s->session.ttl, s->session.max_age);
+    return out;
+}
+
 static struct redis_call *call(struct session_turn *t, const struct redis_script *script,
                                const struct redis_arg *keys, size_t nkeys, const struct args *a,
                                redis_fn *fn)
@@ -114,13 +120,14 @@ struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn)
     struct turn_keys k = keys_of(t);
     struct redis_arg keys[] = { key_arg(&k.hash), key_arg(&k.msgs),  key_arg(&k.lock),
                                 key_arg(&k.wait), key_arg(&k.index), key_arg(&k.idem) };
+    char life[SESSION_LIFE_SIZE];
     struct args a = { .argc = 0 };
 
     add_number(&a, t->fence);
     add_number(&a, t->number);
     add(&a, (struct redis_arg){ t->entry, t->entry_len });
     add(&a, (struct redis_arg){ t->id, t->id_len });
-    add_number(&a, s->session.ttl);
+    add(&a, redis_str(session_life(s, life)));
     add_number(&a, session_lock_life(s));
     add(&a, redis_str(t->says));
     add_number(&a, s->session.idempotency_ttl);

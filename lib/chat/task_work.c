@@ -7,6 +7,7 @@
 
 #include "lib/base/text.h"
 #include "lib/chat/lua_scripts.h"
+#include "lib/chat/session.h"
 #include "lib/chat/task_call.h"
 
 /* --- stream entry -> task --- */
@@ -133,13 +134,14 @@ struct task_call *task_finish(struct redis *r, const struct settings *s, const s
 {
     struct task_call call = { .tell.fenced = fn, .arg = arg };
     struct settle_keys keys = settle_keys(h->task);
+    char life[SESSION_LIFE_SIZE];
     struct task_args a = { .keys = 0 };
 
     add_settle(&a, &keys, h);
     task_args_text(&a, store);
     task_args_text(&a, document);
     task_args_number(&a, s->tasks.ttl);
-    task_args_number(&a, s->session.ttl);
+    task_args_text(&a, session_life(s, life));
     return task_call_send(r, &lua_task_finish, &a, &call, on_fenced);
 }
 
@@ -156,12 +158,13 @@ struct task_call *task_fail(struct redis *r, const struct settings *s, const str
 {
     struct task_call call = { .tell.fenced = fn, .arg = arg };
     struct settle_keys keys = settle_keys(h->task);
+    char life[SESSION_LIFE_SIZE];
     struct task_args a = { .keys = 0 };
 
     add_settle(&a, &keys, h);
     task_args_text(&a, code);
     add_detail(&a, detail);
-    task_args_number(&a, s->session.ttl);
+    task_args_text(&a, session_life(s, life));
     return task_call_send(r, &lua_task_fail, &a, &call, on_fenced);
 }
 

@@ -202,6 +202,41 @@ START_TEST(a_session_lives_for_ever_with_ttl_0_or_while_a_task_is_open)
 }
 END_TEST
 
+START_TEST(with_a_max_age_no_turn_renews_it)
+{
+    settings.session.ttl = _i ? 3600 * 1000 : 0;
+    settings.session.max_age = 60 * 1000;
+    take_turn(child, "s", "one", "uno");
+    ck_assert_int_le(ask_number("PTTL " HASH), 60 * 1000);
+    ck_assert_int_gt(ask_number("PTTL " HASH), 50 * 1000);
+    free(support_redis_ask(redis_server, "EVAL return(redis.call('HINCRBY','" HASH
+                                         "','created',-40000)) 0"));
+    take_turn(child, "s", "two", "due");
+    ck_assert_int_le(ask_number("PTTL " HASH), 20 * 1000);
+    ck_assert_int_le(ask_number("PTTL " HASH ":msgs"), 20 * 1000);
+    ck_assert_int_gt(ask_number("PTTL " HASH), 10 * 1000);
+}
+END_TEST
+
+START_TEST(a_ttl_that_is_shorter_than_what_is_left_of_the_age_counts)
+{
+    settings.session.ttl = 5 * 1000;
+    settings.session.max_age = 60 * 1000;
+    take_turn(child, "s", "one", "uno");
+    ck_assert_int_le(ask_number("PTTL " HASH), 5 * 1000);
+}
+END_TEST
+
+START_TEST(an_open_task_keeps_a_session_beyond_its_age)
+{
+    settings.session.max_age = 1;
+    free(support_redis_ask(redis_server, "HSET " HASH " tasks 1 created 1"));
+    take_turn(child, "s", "one", "uno");
+    expect("-1", "PTTL " HASH);
+    expect("-1", "PTTL " HASH ":msgs");
+}
+END_TEST
+
 START_TEST(what_only_helps_a_running_turn_goes_by_itself)
 {
     struct user *first = user_repeat(child, "s", "key", "body"), *second;
@@ -607,6 +642,9 @@ static void add_stored_tests(TCase *c)
     tcase_add_test(c, the_session_has_its_times_its_turns_and_a_place_in_the_index);
     tcase_add_test(c, each_turn_renews_the_life_of_a_session);
     tcase_add_loop_test(c, a_session_lives_for_ever_with_ttl_0_or_while_a_task_is_open, 0, 2);
+    tcase_add_loop_test(c, with_a_max_age_no_turn_renews_it, 0, 2);
+    tcase_add_test(c, a_ttl_that_is_shorter_than_what_is_left_of_the_age_counts);
+    tcase_add_test(c, an_open_task_keeps_a_session_beyond_its_age);
     tcase_add_test(c, what_only_helps_a_running_turn_goes_by_itself);
     tcase_add_loop_test(c, an_id_of_any_bytes_is_a_session_of_its_own, 0,
                         sizeof odd_ids / sizeof odd_ids[0]);

@@ -4,8 +4,9 @@
 --
 -- KEYS  1 task  2 stream  3 open  4 session  5 msgs
 -- ARGV  1 group  2 token  3 task id  4 kind of store  5 document
---       6 life of the record, ms (0 = for ever)  7 life of the session, ms (0 = for ever)
+--       6 life of the record, ms (0 = for ever)  7 life of the session, see session_life.inc
 -- Returns {"held"} or {"lost"}
+--@include session_life.inc
 --@include task_queue.inc
 local task, stream, open, session, msgs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local group, token, id, store, document = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
