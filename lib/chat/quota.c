@@ -112,9 +112,17 @@ static bool is_blank(const struct quota_book *b)
     return list_empty(&b->grants) && b->requests == 0 && b->turns == 0 && b->spent.total == 0;
 }
 
+/* Often enough for a lease that is shorter than a second, too. */
+static void tick_later(struct quota *q)
+{
+    int64_t third = q->settings->session.lease / 3;
+
+    timer_set(&q->tick, third < TICK_MS ? third : TICK_MS);
+}
+
 static void look_after(struct quota *q)
 {
-    int64_t now = clock_ms(), third = q->settings->session.lease / 3;
+    int64_t now = clock_ms();
     bool due = now >= q->renew_at;
     struct list *link, *next;
 
@@ -129,8 +137,8 @@ static void look_after(struct quota *q)
             book_free(b);
     }
     if (due)
-        q->renew_at = now + third;
-    timer_set(&q->tick, third < TICK_MS ? third : TICK_MS);
+        q->renew_at = now + q->settings->session.lease / 3;
+    tick_later(q);
 }
 
 static void on_tick(void *arg)
@@ -165,7 +173,7 @@ struct quota *quota_new(struct loop *l, struct redis *redis, const struct settin
     list_init(&q->books);
     text_random_hex(q->me, 8);
     timer_init(&q->tick, l, on_tick, q);
-    timer_set(&q->tick, TICK_MS);
+    tick_later(q);
     return q;
 }
 
