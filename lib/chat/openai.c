@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "lib/chat/openai_chunk.h"
 #include "lib/chat/openai_error.h"
 
 /* What is sent */
@@ -84,14 +85,17 @@ bool openai_request_body(struct buf *out, const struct model_settings *s,
 /* What is read */
 
 /* A copy that fits, cut between characters. */
+static void keep_text(char *out, size_t size, const char *s, size_t len)
+{
+    if (len >= size)
+        len = text_utf8_prefix(s, size - 1);
+    memcpy(out, s, len);
+    out[len] = '\0';
+}
+
 static void keep(char *out, size_t size, const json_t *value)
 {
-    size_t len = json_string_length(value);
-
-    if (len >= size)
-        len = text_utf8_prefix(json_string_value(value), size - 1);
-    memcpy(out, json_string_value(value), len);
-    out[len] = '\0';
+    keep_text(out, size, json_string_value(value), json_string_length(value));
 }
 
 /* Nobody downstream wants a NUL: it cuts C strings and is refused from clients too. */
@@ -219,6 +223,39 @@ static enum err_code read_object(struct openai_reader *r, const json_t *root, co
     return choice ? read_choice(r, choice, field, text, e) : ERR_OK;
 }
 
+static void add_unescaped(struct buf *text, const char *s, size_t len)
+{
+    static const char names[] = "bfnrt", bytes[] = "\b\f\n\r\t";
+    const char *end = s + len;
+
+    for (const char *escape; (escape = memchr(s, '\\', (size_t)(end - s))); s = escape + 2) {
+        const char *name = memchr(names, escape[1], sizeof(names) - 1);
+
+        buf_add(text, s, (size_t)(escape - s));
+        buf_addc(text, name ? bytes[name - names] : escape[1]);
+    }
+    buf_add(text, s, (size_t)(end - s));
+}
+
+/* What read_object does, for nearly all chunks there are at a tenth of the cost. False: nothing
+ * was done, the parser is needed. */
+static bool read_chunk(struct openai_reader *r, const struct sse_event *event, struct buf *text)
+{
+    struct openai_chunk chunk;
+
+    if (!openai_chunk_read(event->data, event->len, &chunk)
+        || chunk.content_len > text->max - text->len
+        || (chunk.finish_len == 5 && memcmp(chunk.finish, "error", 5) == 0))
+        return false;
+    if (!r->model[0] && chunk.model)
+        keep_text(r->model, sizeof(r->model), chunk.model, chunk.model_len);
+    if (chunk.content)
+        add_unescaped(text, chunk.content, chunk.content_len);
+    if (chunk.finish_len > 0)
+        keep_text(r->finish_reason, sizeof(r->finish_reason), chunk.finish, chunk.finish_len);
+    return true;
+}
+
 static bool is_done(const struct sse_event *event)
 {
     return event->len >= 6 && memcmp(event->data, "[DONE]", 6) == 0;
@@ -239,6 +276,8 @@ enum err_code openai_read_event(struct openai_reader *r, const struct sse_event 
     }
     if (strcmp(event->name, "error") == 0)
         return openai_error_event(event->data, event->len, secret, e);
+    if (read_chunk(r, event, text))
+        return ERR_OK;
     root = parse(event->data, event->len, "a record of the stream", e);
     if (!root)
         return ERR_UPSTREAM;
