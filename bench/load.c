@@ -165,13 +165,22 @@ static void see_events(struct client *c, int64_t now)
     buf_consume(body, (size_t)(at - body->data));
 }
 
+/* "503 pool_busy": the status, and the code of the problem that is told. */
+static void name_problem(const struct client *c, char *kind, size_t size)
+{
+    const char *code = strstr(c->reply.body.data, "\"code\":\"");
+
+    code = code ? code + 8 : "";
+    snprintf(kind, size, "%d %.*s%s", c->reply.status, (int)strcspn(code, "\""), code,
+             c->reply.status == 503 && c->reply.retry_after < 0 ? " without Retry-After" : "");
+}
+
 static void reply_over(struct client *c)
 {
-    char kind[48];
+    char kind[64];
 
     if (c->reply.status != opt.expect) {
-        snprintf(kind, sizeof(kind), "status %d%s", c->reply.status,
-                 c->reply.status == 503 && c->reply.retry_after < 0 ? " without Retry-After" : "");
+        name_problem(c, kind, sizeof(kind));
         request_over(c, kind);
     } else if (opt.stream && !c->done) {
         request_over(c, c->error[0] ? c->error : "stream without done");

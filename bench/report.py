@@ -33,7 +33,7 @@ def verdicts(r: dict[str, Any]) -> list[Verdict]:
         _burst(number, burst, r["streams"]["floor"][number - 1], add)
     if "cap" in r:
         c = r["cap"]
-        odd = set(c["how"]) - {"status 503"}
+        odd = set(c["how"]) - {"503 pool_busy"}
         add(f"{c['asked']} streams, {c['places']} places: served", str(c["served"]),
             f"{c['places'] // 2}..{c['places']}", c["places"] // 2 <= c["served"] <= c["places"])
         add("  the others: 503 with Retry-After, within", _ms(c["refused_ms"]["max"]), "<= 2000 ms",
