@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "lib/base/settings.h"
+#include "lib/chat/memory.h"
 #include "lib/chat/model.h"
 #include "lib/chat/prompt.h"
 #include "lib/chat/quota.h"
@@ -26,6 +27,7 @@ struct app {
     struct apikeys  *apikeys;
     struct quota    *quota;
     struct model    *model;
+    struct memory   *memory;
     struct prompts  *prompts;
     struct window_scale scale;      /* what this process has learned of the model's tokens */
     struct pool     *pool;          /* the scoreboard of the children; NULL without one */

@@ -65,7 +65,8 @@ static enum err_code app_open(struct app *app, struct err *e)
         return e->code;
     app->sessions = sessions_new(app->loop, app->redis, app->wake, &app->settings);
     app->quota = quota_new(app->loop, app->redis, &app->settings);
-    if (!app->sessions || !app->quota)
+    app->memory = memory_new(app->loop, app->redis, app->model, &app->settings);
+    if (!app->sessions || !app->quota || !app->memory)
         return err_set(e, ERR_INTERNAL, "out of memory");
     if (apikeys_new(app->loop, app->redis, &app->settings, &app->apikeys, e) != ERR_OK)
         return e->code;
@@ -78,6 +79,7 @@ static void app_close(struct app *app)
     quota_free(app->quota);
     apikeys_free(app->apikeys);
     sessions_free(app->sessions);
+    memory_free(app->memory);
     model_free(app->model);
     redis_free(app->wake);
     redis_free(app->redis);

@@ -25,6 +25,8 @@
 #include "fcgi/response.h"
 #include "lib/base/clock.h"
 
+enum { MEMORY_MAX = 128 * 1024 };       /* bytes of a summary, as it is shown */
+
 enum chat_state { CHAT_CHECK, CHAT_LOCK, CHAT_ADMIT, CHAT_ASK, CHAT_SAVE, CHAT_DONE };
 
 struct chat {
@@ -48,6 +50,7 @@ struct chat {
     struct model_usage   usage;
     size_t               asked_bytes;   /* of what the model was shown; 0 = not asked */
     int64_t              asked_tokens;  /* the same, estimated */
+    int64_t              fold;          /* see chat_question_fold */
     int64_t              asked_us, upstream_us;     /* when, and how long the model took */
     bool                 lagging;       /* the reader is slow, the model paused */
 };
@@ -239,14 +242,18 @@ static void replay(struct chat *c, const struct session_begun *begun)
 static void ask(struct chat *c, const struct session_begun *begun)
 {
     static const struct model_handlers on = { .on_text = on_text, .on_done = on_answered };
-    struct model_question q = chat_question(c->app, &c->in, begun, &c->request->log,
-                                            &c->asked_tokens);
+    struct model_question q;
+    struct buf memory;
 
+    buf_init(&memory, MEMORY_MAX);
+    q = chat_question(c->app, &c->in, begun, &c->request->log, &memory, &c->asked_tokens);
+    c->fold = chat_question_fold(&q, begun);
     c->asked_bytes = strlen(q.system) + q.user_len;
     for (size_t i = 0; i < q.window_count; i++)
         c->asked_bytes += q.window[i].len;
     c->asked_us = clock_us();
     c->call = model_ask(c->app->model, &q, &on, c);
+    buf_close(&memory);
     session_forget_window(c->turn);
     if (!c->call) {
         chat_fail_new(c, ERR_INTERNAL, "asking the model: out of memory");
@@ -347,10 +354,13 @@ static void on_saved(void *arg, const struct err *e)
     struct chat *c = arg;
 
     c->turn = NULL;
-    if (e)
+    if (e) {
         chat_fail(c, e);
-    else
-        chat_enter(c, CHAT_DONE);
+        return;
+    }
+    if (c->fold)
+        memory_fold(c->app->memory, c->request->tenant, c->in.session, c->in.session_len, c->fold);
+    chat_enter(c, CHAT_DONE);
 }
 
 /* The only way out, well or ill. */

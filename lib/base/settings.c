@@ -149,6 +149,12 @@ const struct conf_row settings_rows[] = {
            "8000", 0, 10000000,
            "most tokens of a turn: prompt, past, message and token_limit; estimated, and "
            "corrected by what the model reports"),
+    CHOICE("session", "memory", "SESSION_MEMORY", session.memory, "window", "window|summary",
+           "summary: what no longer fits is folded into a summary by the model, in the background"),
+    NUMBER(CONF_INT, "session", "summary_tokens", "SUMMARY_TOKENS", session.summary_tokens,
+           "500", 50, 10000, "longest summary of what no longer fits"),
+    NUMBER(CONF_TIME, "session", "summary_timeout", "SUMMARY_TIMEOUT", session.summary_timeout,
+           "60s", 100 * MS, 10 * MINUTE, "give up on writing a summary, until a later turn"),
     NUMBER(CONF_TIME, "session", "lease", "SESSION_LEASE", session.lease,
            "15s", 500 * MS, 5 * MINUTE, "a dead process holds a session at most this long"),
     CHOICE("session", "busy", "SESSION_BUSY", session.busy, "wait", "wait|reject",

@@ -6,6 +6,7 @@
 #include "lib/base/conf.h"
 
 enum on_disconnect { ON_DISCONNECT_CANCEL, ON_DISCONNECT_FINISH };
+enum session_memory { MEMORY_WINDOW, MEMORY_SUMMARY };
 enum session_busy { SESSION_BUSY_WAIT, SESSION_BUSY_REJECT };
 enum demo { DEMO_OFF, DEMO_FALLBACK };
 enum durability { DURABILITY_REQUIRE, DURABILITY_WARN };
@@ -81,6 +82,9 @@ struct settings {
         int64_t max_age;                /* from its creation; 0 = any */
         int64_t context_messages;
         int64_t context_tokens;
+        int     memory;
+        int64_t summary_tokens;
+        int64_t summary_timeout;
         int64_t lease;                  /* of a turn's lock */
         int     busy;
         int64_t wait;                   /* for the turn before */

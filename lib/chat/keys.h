@@ -5,7 +5,8 @@
  * length before a session id makes it impossible for an id to spell another key's ending.
  *
  *   c1:{tenant}:s:<len>:<id>         hash   session: prompt, title, username, turns, created,
- *                                           updated (ms), tasks (how many are open)
+ *                                           updated (ms), tasks (how many are open),
+ *                                           summary, summary_turns (how many are in it)
  *   c1:{tenant}:s:<len>:<id>:msgs    list   one entry a turn, see turn.h; only appended to
  *   c1:{tenant}:s:<len>:<id>:lock    hash   fence, until, owner, deleted: see turn_begin.lua;
  *                                           w:<member> of those who wait: alive until

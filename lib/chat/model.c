@@ -108,7 +108,7 @@ static const char *put(char **at, const char *s, size_t len)
 static struct spare *spare_new(const struct model_question *q)
 {
     size_t        system = q->system ? strlen(q->system) : 0;
-    size_t        size = system + q->user_len + 2;
+    size_t        size = system + q->user_len + q->memory.len + 3;
     struct spare *s;
     char         *at;
 
@@ -127,6 +127,8 @@ static struct spare *spare_new(const struct model_question *q)
     s->question.window = s->window;
     s->question.system = q->system ? put(&at, q->system, system) : NULL;
     s->question.user = put(&at, q->user, q->user_len);
+    if (q->memory.len > 0)
+        s->question.memory.s = put(&at, q->memory.s, q->memory.len);
     for (size_t i = 0; i < q->window_count; i++)
         s->window[i] = (struct session_part){
             put(&at, q->window[i].s, q->window[i].len), q->window[i].len,

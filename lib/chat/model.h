@@ -41,6 +41,7 @@ struct model_options {
 
 struct model_question {             /* all borrowed during model_ask only */
     const char *system;
+    struct session_part memory;     /* a second system message; len 0 = none */
     const struct session_part *window; size_t window_count;
     const char *user; size_t user_len;
     const struct model_options *options;    /* NULL: as the settings say */

@@ -40,6 +40,10 @@ static void add_messages(struct buf *out, const struct model_settings *s,
         add_message(out, s->system_role, q->system, strlen(q->system));
         buf_addc(out, ',');
     }
+    if (q->memory.len > 0) {
+        add_message(out, s->system_role, q->memory.s, q->memory.len);
+        buf_addc(out, ',');
+    }
     for (size_t i = 0; i < q->window_count; i++) {
         if (q->window[i].len == 0)
             continue;

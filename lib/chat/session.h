@@ -48,6 +48,8 @@ struct session_part { const char *s; size_t len; };
 struct session_begun {
     int64_t number;                     /* of this turn in its session, from 1 */
     const char *prompt;                 /* its prompt's name, "" = default */
+    struct session_part summary;        /* of the turns up to number summary_turns; may be empty */
+    int64_t summary_turns;
     const struct session_part *window;  /* messages of the latest turns, oldest first, as
                                            turn_messages gives them */
     size_t window_count;

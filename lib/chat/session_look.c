@@ -50,7 +50,7 @@ static struct session_part *copy_texts(const struct redisReply *reply, size_t fi
     return parts;
 }
 
-/* The prompt's name is the first of the parts, the window the rest. */
+/* The prompt's name and the summary are the first of the parts, the window the rest. */
 static size_t only_messages(struct session_part *parts, size_t count)
 {
     size_t kept = 0;
@@ -80,7 +80,7 @@ static void fail_memory(struct session_turn *t)
 
 static void begun(struct session_turn *t, const struct redisReply *reply)
 {
-    enum { FENCE = 1, NUMBER, PROMPT, WINDOW };
+    enum { FENCE = 1, NUMBER, SUMMARY_TURNS, PROMPT, SUMMARY, WINDOW };
     struct session_part *parts = copy_texts(reply, PROMPT);
     struct session_begun b;
 
@@ -94,8 +94,10 @@ static void begun(struct session_turn *t, const struct redisReply *reply)
     b = (struct session_begun){
         .number = t->number,
         .prompt = parts[0].s,
-        .window = parts + 1,
-        .window_count = only_messages(parts + 1, redis_reply_count(reply) - WINDOW),
+        .summary = parts[1],
+        .summary_turns = redis_reply_int(redis_reply_at(reply, SUMMARY_TURNS)),
+        .window = parts + 2,
+        .window_count = only_messages(parts + 2, redis_reply_count(reply) - WINDOW),
     };
     session_turn_enter(t, TURN_HELD);
     tell_begun(t, &b);

@@ -10,7 +10,8 @@
 --       5 "1" when I may wait, else "0"
 --       6 most turns and 7 most bytes of the window
 --       8 what the request says: a hash of session and body
--- Returns {"begun", fence, number of the turn, prompt, entry...}   entries oldest first
+-- Returns {"begun", fence, number of the turn, turns in the summary, prompt, summary, entry...}
+--         with the entries oldest first
 --         {"replay", number of the turn, entry}   answered before; nothing is locked
 --         {"reused"}             the key belongs to another request
 --         {"wait", ms}           in the queue; the lock is held for so long yet, 0 when it is free
@@ -81,8 +82,9 @@ if idem ~= '' then
     redis.call('PEXPIRE', idem, lease)
 end
 
-local number, prompt = redis.call('LLEN', msgs) + 1, redis.call('HGET', session, 'prompt') or ''
-local reply = { 'begun', fence, number, prompt }
+local known = redis.call('HMGET', session, 'prompt', 'summary_turns', 'summary')
+local reply = { 'begun', fence, redis.call('LLEN', msgs) + 1,
+                tonumber(known[2] or 0), known[1] or '', known[3] or '' }
 local turns = newest_turns()
 for i = #turns, 1, -1 do reply[#reply + 1] = turns[i] end
 return reply
