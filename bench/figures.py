@@ -76,13 +76,26 @@ def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
             "turns_per_second": spread([r["per_second"] for r in results]),
             "p50_ms": spread([r["whole"]["p50"] for r in results]),
             "p99_ms": spread([r["whole"]["p99"] for r in results]),
+            "cpu_us": spread([cpu_of(name, r) for r in results]),
             "failed": sum(r["failed"] for r in results),
             "cores": results[len(results) // 2]["cores"],
         }
     for other in ("peer", "nop", "proxy"):
+        found[f"cpu_ratio_{other}"] = spread([cpu_of(other, b) / cpu_of("confab", a) for a, b in
+                                              zip(runs["confab"], runs[other])])
         found[f"ratio_{other}"] = spread([a["per_second"] / b["per_second"] for a, b in
                                           zip(runs["confab"], runs[other])])
     return found
+
+
+# Whose work one request is, for each of those that are compared
+_PARTS = {"confab": ("children", "nginx", "redis"), "peer": ("peer", "redis"),
+          "nop": ("nop", "nginx_nop"), "proxy": ("proxy",)}
+
+
+def cpu_of(name: str, r: dict[str, Any]) -> float:
+    """Microseconds of CPU for one request: others on this machine hardly change it."""
+    return sum(r["cores"].get(part, 0) for part in _PARTS[name]) / r["per_second"] * 1e6
 
 
 def alone(rig: Rig, scale: Scale) -> dict[str, Any]:

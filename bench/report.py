@@ -91,13 +91,19 @@ def _burst(number: int, b: dict[str, Any], floor: dict[str, Any], add: Any) -> N
 def table(r: dict[str, Any]) -> str:
     lines = []
     if "speed" in r:
-        lines += ["", f"{'':10}{'turns/s':>9} {'low':>8} {'high':>8} {'p50 ms':>8} {'p99 ms':>8}  cores"]
+        lines += ["", f"{'':10}{'turns/s':>9} {'low':>8} {'high':>8} {'p50 ms':>8} {'p99 ms':>8} "
+                      f"{'CPU us':>7}  cores"]
         for name in ("confab", "peer", "nop", "proxy"):
             s = r["speed"][name]
             t = s["turns_per_second"]
             cores = " ".join(f"{k}={v:.2f}" for k, v in s["cores"].items() if k != "machine")
             lines.append(f"{name:10}{t['median']:9.0f} {t['low']:8.0f} {t['high']:8.0f} "
-                         f"{s['p50_ms']['median']:8.2f} {s['p99_ms']['median']:8.2f}  {cores}")
+                         f"{s['p50_ms']['median']:8.2f} {s['p99_ms']['median']:8.2f} "
+                         f"{s['cpu_us']['median']:7.0f}  {cores}")
+        for other in ("peer", "nop"):
+            t = r["speed"][f"cpu_ratio_{other}"]
+            lines.append(f"CPU of a turn: {other} takes {t['median']:.2f} times that of confab "
+                         f"({t['low']:.2f}..{t['high']:.2f})")
     if "alone" in r:
         lines += ["", f"{'one client':22}{'p50 ms':>8} {'p99 ms':>8}"]
         for name, part in (("plain", "whole"), ("stream", "first"), ("stream", "whole"),
