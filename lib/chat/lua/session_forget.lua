@@ -28,19 +28,30 @@ local function cancel(task, task_id)
     redis.call('HDEL', task, 'en')
 end
 
+-- The session's open tasks, of which there are `count`. They are looked for among all that are
+-- open, the newest first: who deletes a session has mostly just written it down, or long ago.
+local function open_tasks(count)
+    local found, step = {}, 500
+    for from = 0, redis.call('ZCARD', open) - 1, step do
+        for _, task_id in ipairs(redis.call('ZREVRANGE', open, from, from + step - 1)) do
+            if #found == count then return found end
+            local seen = redis.call('HMGET', task_prefix .. task_id, 'tn', 'se')
+            if seen[1] == tenant and seen[2] == id then found[#found + 1] = task_id end
+        end
+    end
+    return found
+end
+
 -- Cancels those that wait. Returns how many are running.
 local function cancel_tasks(count)
     local running = 0
-    if count == 0 then return running end
-    for _, task_id in ipairs(redis.call('ZRANGE', open, 0, -1)) do
+    for _, task_id in ipairs(open_tasks(count)) do
         local task = task_prefix .. task_id
-        local seen = redis.call('HMGET', task, 'tn', 'se', 'st')
-        if seen[1] == tenant and seen[2] == id then
-            if seen[3] == 'pending' then
-                cancel(task, task_id)
-            elseif seen[3] == 'running' then
-                running = running + 1
-            end
+        local status = redis.call('HGET', task, 'st')
+        if status == 'pending' then
+            cancel(task, task_id)
+        elseif status == 'running' then
+            running = running + 1
         end
     end
     return running
