@@ -47,16 +47,16 @@ need_packages()
 # build DIR CONFIGURE_ARGS...: builds out of tree in DIR; configures once for the same arguments.
 build()
 {
-    dir=$1
+    build_dir=$1
     shift
     [ -x "$top/configure" ] && [ "$top/configure" -nt "$top/configure.ac" ] ||
         (cd "$top" && autoreconf -fi) >&2 || fail 'autoreconf failed'
-    mkdir -p "$dir"
-    if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/configured-with" 2>/dev/null)" != "$*" ]; then
-        (cd "$dir" && "$top/configure" -q "$@") >&2 || fail "configure failed, see $dir/config.log"
-        printf '%s' "$*" >"$dir/configured-with"
+    mkdir -p "$build_dir"
+    if [ ! -f "$build_dir/Makefile" ] || [ "$(cat "$build_dir/configured-with" 2>/dev/null)" != "$*" ]; then
+        (cd "$build_dir" && "$top/configure" -q "$@") >&2 || fail "configure failed, see $build_dir/config.log"
+        printf '%s' "$*" >"$build_dir/configured-with"
     fi
-    make -s -C "$dir" -j"$(nproc)" >&2 || fail "the build failed in $dir"
+    make -s -C "$build_dir" -j"$(nproc)" >&2 || fail "the build failed in $build_dir"
 }
 
 # Services by name, each with a file that holds its pid and when that process began, so that a
