@@ -150,8 +150,8 @@ START_TEST(a_recorded_name_is_kept)
 }
 END_TEST
 
-static const char *const foreign[] = { "../../etc/x--t-1.html", "sub/x--t-1.html", "1AbCdEf", ".x--t-1.html",
-                                       "--t-1.html", "x--t-2.html" };
+static const char *const foreign[] = { "../../etc/x--t-1.html", "sub/x--t-1.html", "1AbCdEf",
+                                       ".x--t-1.html", "--t-1.html", "x--t-2.html" };
 
 START_TEST(a_recorded_name_that_is_not_ours_is_not_used)
 {
