@@ -1,11 +1,11 @@
 #include "lib/chat/apikeys.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/chat/apikeys_file.h"
 #include "lib/chat/lua_scripts.h"
@@ -52,9 +52,22 @@ static struct apikey_limits limits_of(const struct settings *s)
 
 /* --- was a key ever made? --------------------------------------------------------------------- */
 
-static void set_made(struct apikeys *a, const struct redisReply *reply)
+/* Once closed, closed until the next start. */
+static void set_made(struct apikeys *a, const struct redisReply *count)
 {
-    a->made = redis_reply_int(reply) > 0 ? MADE_SOME : MADE_NONE;
+    enum made before = a->made;
+    bool matters = a->settings->server.access == ACCESS_AUTO && a->given.count == 0;
+
+    if (before == MADE_SOME)
+        return;
+    a->made = redis_reply_int(count) > 0 ? MADE_SOME : MADE_NONE;
+    if (!matters || a->made == before)
+        return;
+    if (a->made == MADE_SOME)
+        log_info(NULL, "access open=no: a key was made, and one is needed from now on");
+    else
+        log_warn(NULL, "access open=yes: there is no key, whoever reaches the port may chat at your "
+                       "expense: set API_KEY, or make one with confabctl key add");
 }
 
 static void on_looked(void *arg, const struct redisReply *reply, const struct err *e)
@@ -62,7 +75,7 @@ static void on_looked(void *arg, const struct redisReply *reply, const struct er
     struct apikeys *a = arg;
 
     a->looking = NULL;
-    if (!e && a->made != MADE_SOME)     /* once closed, closed until the next start */
+    if (!e)
         set_made(a, reply);
 }
 
@@ -74,7 +87,7 @@ static void on_look(void *arg)
 
     if (a->made == MADE_SOME)
         return;
-    if (!a->looking && redis_is_up(a->redis))
+    if (!a->looking)
         a->looking = redis_command(a->redis, 0, argv, 3, on_looked, a);
     timer_set(&a->look, a->settings->limits.key_cache);
 }
@@ -190,16 +203,15 @@ static void on_found(void *arg, const struct redisReply *reply, const struct err
 
     c->redis = NULL;
     if (!e) {
-        if (a->made != MADE_SOME)
-            set_made(a, redis_reply_at(reply, 0));
+        set_made(a, redis_reply_at(reply, 0));
         key = read_key(a, c->hash, reply);
+        if (!key && !needs_key(a))
+            key = a->anybody;
+        if (!key)
+            e = (err_set(&refused, ERR_UNAUTHORIZED, "send Authorization: Bearer <key>"), &refused);
     }
-    if (!key && !needs_key(a) && (!e || a->made == MADE_NONE))
-        key = a->anybody;
-    if (!key && (!e || a->made == MADE_NONE))
-        err_set(&refused, ERR_UNAUTHORIZED, "send Authorization: Bearer <key>");
     call_free(c);
-    fn(to, key, key ? NULL : refused.code != ERR_OK ? &refused : e);
+    fn(to, key, e);
 }
 
 struct apikeys_call *apikeys_ask(struct apikeys *a, const char *token, size_t len, apikeys_fn *fn,
