@@ -7,7 +7,7 @@
 
 #include "lib/base/log.h"
 #include "lib/chat/keys.h"
-#include "lib/chat/task_work.h"
+#include "lib/chat/task_queue.h"
 
 enum {
     BLOCK_MS = 2000,            /* a read waits so long for new entries */

@@ -2,9 +2,6 @@
 
 #include <stdlib.h>
 
-/* A fault of configuration ends when a person has changed something: look now and then. */
-enum { MISCONFIGURED_BASE_MS = 60 * 1000, MISCONFIGURED_MAX_MS = 10 * 60 * 1000 };
-
 static int64_t random_up_to(int64_t ms)
 {
     return ms <= 0 ? 0 : (int64_t)arc4random_uniform(ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX);
@@ -47,7 +44,7 @@ struct retry retry_decide(const struct settings *s, const struct task *t,
     case STORE_MISCONFIGURED:
         r.code = "document_store_misconfigured";
         r.counts = false;
-        r.delay_ms = backoff(MISCONFIGURED_BASE_MS, MISCONFIGURED_MAX_MS, t->tries);
+        r.pause = true;
         break;
     case STORE_IMPOSSIBLE:
         r.code = "document_refused";

@@ -7,6 +7,7 @@
 
 struct retry {
     bool        give_up;        /* no further try */
+    bool        pause;          /* every task would meet this fault: the queue is to be paused */
     bool        counts;         /* this attempt is one of tasks.attempts */
     int64_t     delay_ms;       /* until the next, drawn anew at each call */
     const char *code;           /* of the record's error; static */

@@ -20,10 +20,14 @@ enum {
 
 enum phase { WORKING, STOPPING, HANDING_BACK, STOPPED };
 
+/* What the stream said. */
+struct entry { char task[KEYS_TASK_MAX + 1], id[48]; };
+
 /* A place for one task. */
 struct flight {
     struct runner    *runner;
     struct write_doc *work;             /* owned; NULL: free */
+    struct entry      entry;
 };
 
 struct runner {
@@ -34,6 +38,11 @@ struct runner {
     struct tidy          *tidy;
     struct flight        *flights;
     size_t                places, in_flight;
+    /* Tasks that were in flight in two crashes: their entries are ours, and they wait until
+     * each can run alone. Meanwhile nothing else is begun. */
+    struct entry         *suspects;     /* as many as there are places; the first runs next */
+    size_t                suspect_count;
+    bool                  isolated;     /* what is in flight is the first of them, alone */
     struct timer          pulse;
 
     enum phase            phase;
@@ -55,12 +64,14 @@ static void on_turn(void *arg)
         r->deps.slot->turned_at = clock_wall_ms();
 }
 
+static size_t places(void *arg);
+
 /* Neither with all places taken nor while stopping is anything read, which is no standstill. */
 static void pulse(void *arg)
 {
     struct runner *r = arg;
 
-    if (r->in_flight == r->places || r->phase != WORKING)
+    if (places(r) == 0 || r->phase != WORKING)
         on_turn(r);
     timer_set(&r->pulse, PULSE_MS);
 }
@@ -71,7 +82,7 @@ static size_t places(void *arg)
 {
     struct runner *r = arg;
 
-    return r->places - r->in_flight;
+    return r->suspect_count ? 0 : r->places - r->in_flight;
 }
 
 static void count_in_flight(struct runner *r, int change)
@@ -83,24 +94,7 @@ static void count_in_flight(struct runner *r, int change)
     r->deps.slot->counts.requests += change > 0;
 }
 
-static void on_end(void *arg)
-{
-    struct flight *f = arg;
-    struct runner *r = f->runner;
-
-    f->work = NULL;
-    count_in_flight(r, -1);
-    doorbell_more(r->doorbell);
-    see_whether_stopped(r);
-}
-
-static bool is_in_flight(const struct runner *r, const char *task_id)
-{
-    for (size_t i = 0; i < r->places; i++)
-        if (r->flights[i].work && !strcmp(write_doc_task(r->flights[i].work), task_id))
-            return true;
-    return false;
-}
+static void on_end(void *arg, bool suspect);
 
 static struct flight *free_flight(struct runner *r)
 {
@@ -110,22 +104,75 @@ static struct flight *free_flight(struct runner *r)
     return NULL;
 }
 
-/* An entry without a task is started as well: the attempt to reserve it clears it away. */
-static bool on_entry(void *arg, const char *entry, const char *task_id)
+static bool begin(struct runner *r, const struct write_doc_job *job)
 {
-    struct runner *r = arg;
     struct flight *f = free_flight(r);
 
-    if (is_in_flight(r, task_id))
-        return true;
-    if (f)
-        f->work = write_doc_start(&r->work, task_id, entry, on_end, f);
-    if (!f || !f->work)
+    if (!f || !(f->work = write_doc_start(&r->work, job, on_end, f)))
         return false;
+    snprintf(f->entry.task, sizeof f->entry.task, "%s", job->task_id);
+    snprintf(f->entry.id, sizeof f->entry.id, "%s", job->entry);
     count_in_flight(r, 1);
     if (r->phase != WORKING)            /* it came after we had said that we stop */
         write_doc_hand_back(f->work);
     return true;
+}
+
+/* Without memory for it, its entry stays ours in the stream, and comes again. */
+static void isolate_next(struct runner *r)
+{
+    const struct entry *s = &r->suspects[0];
+
+    log_warn(NULL, "runner isolating task=%s words=\"in flight in two crashes, runs alone\"",
+             s->task);
+    r->isolated = begin(r, &(struct write_doc_job){ s->task, s->id, true });
+    if (!r->isolated)
+        r->suspect_count = 0;
+}
+
+static void suspect_ended(struct runner *r)
+{
+    r->isolated = false;
+    r->suspect_count--;
+    memmove(r->suspects, r->suspects + 1, r->suspect_count * sizeof *r->suspects);
+}
+
+static void on_end(void *arg, bool suspect)
+{
+    struct flight *f = arg;
+    struct runner *r = f->runner;
+
+    f->work = NULL;
+    count_in_flight(r, -1);
+    if (r->isolated)
+        suspect_ended(r);
+    else if (suspect && r->phase == WORKING)
+        r->suspects[r->suspect_count++] = f->entry;
+    if (r->suspect_count && !r->in_flight && r->phase == WORKING)
+        isolate_next(r);
+    doorbell_more(r->doorbell);
+    see_whether_stopped(r);
+}
+
+static bool is_ours(const struct runner *r, const char *task_id)
+{
+    for (size_t i = 0; i < r->places; i++)
+        if (r->flights[i].work && !strcmp(r->flights[i].entry.task, task_id))
+            return true;
+    for (size_t i = 0; i < r->suspect_count; i++)
+        if (!strcmp(r->suspects[i].task, task_id))
+            return true;
+    return false;
+}
+
+/* An entry without a task is started as well: the attempt to reserve it clears it away. */
+static bool on_entry(void *arg, const char *entry, const char *task_id)
+{
+    struct runner *r = arg;
+
+    if (is_ours(r, task_id))
+        return true;
+    return r->suspect_count == 0 && begin(r, &(struct write_doc_job){ task_id, entry, false });
 }
 
 /* --- Redis comes and goes --- */
@@ -172,11 +219,12 @@ static bool open_parts(struct runner *r)
     struct doorbell_deps bell = { d->loop, d->settings, d->redis, d->reader, r->consumer };
 
     r->flights = calloc(r->places, sizeof *r->flights);
+    r->suspects = calloc(r->places, sizeof *r->suspects);
     r->doorbell = doorbell_new(&bell, &on, r);
-    r->tidy = tidy_new(d->loop, d->redis);
+    r->tidy = tidy_new(d->loop, d->redis, d->settings);
     for (size_t i = 0; r->flights && i < r->places; i++)
         r->flights[i].runner = r;
-    return r->flights && r->doorbell && r->tidy;
+    return r->flights && r->suspects && r->doorbell && r->tidy;
 }
 
 struct runner *runner_new(const struct runner_deps *d)
@@ -212,6 +260,7 @@ void runner_free(struct runner *r)
         write_doc_free(r->flights[i].work);
     doorbell_free(r->doorbell);
     tidy_free(r->tidy);
+    free(r->suspects);
     free(r->flights);
     free(r);
 }

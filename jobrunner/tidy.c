@@ -1,10 +1,11 @@
 #include "jobrunner/tidy.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/log.h"
-#include "lib/chat/task_work.h"
+#include "lib/chat/task_queue.h"
 
 enum {
     WAKE_MS = 1000,                         /* between looks for due tasks */
@@ -16,16 +17,18 @@ enum {
 struct tidy {
     struct loop      *loop;                 /* borrowed */
     struct redis     *redis;                /* borrowed */
+    const struct settings *settings;        /* borrowed */
     struct timer      wake_timer, reconcile_timer;
     struct task_call *waking, *reconciling; /* under way, or NULL */
     uint64_t          cursor;               /* in the index of open tasks */
     int64_t           added;                /* in this pass */
+    char              sweep[TASK_SWEEP_CURSOR_SIZE];    /* in the tenants' indexes */
 };
 
 static void wake(void *arg);
 static void reconcile(void *arg);
 
-struct tidy *tidy_new(struct loop *l, struct redis *r)
+struct tidy *tidy_new(struct loop *l, struct redis *r, const struct settings *s)
 {
     struct tidy *t = calloc(1, sizeof *t);
 
@@ -33,6 +36,7 @@ struct tidy *tidy_new(struct loop *l, struct redis *r)
         return NULL;
     t->loop = l;
     t->redis = r;
+    t->settings = s;
     timer_init(&t->wake_timer, l, wake, t);
     timer_init(&t->reconcile_timer, l, reconcile, t);
     timer_set(&t->wake_timer, 0);
@@ -73,12 +77,12 @@ static void wake(void *arg)
 {
     struct tidy *t = arg;
 
-    t->waking = task_wake_due(t->redis, on_woken, t);
+    t->waking = task_wake_due(t->redis, t->settings, on_woken, t);
     if (!t->waking)
         timer_set(&t->wake_timer, WAKE_MS);
 }
 
-/* --- lost tasks, page by page, then forgotten consumers --- */
+/* --- lost tasks, page by page, expired ones likewise, then forgotten consumers --- */
 
 static void on_forgotten(void *arg, int64_t count, const struct err *e)
 {
@@ -90,15 +94,47 @@ static void on_forgotten(void *arg, int64_t count, const struct err *e)
     timer_set(&t->reconcile_timer, e ? RETRY_MS : RECONCILE_MS);
 }
 
+static void forget_consumers(struct tidy *t)
+{
+    t->reconciling = task_forget_consumers(t->redis, CONSUMER_GONE_MS, on_forgotten, t);
+    if (!t->reconciling)
+        timer_set(&t->reconcile_timer, RETRY_MS);
+}
+
+static void sweep(struct tidy *t);
+
+static void on_swept(void *arg, int64_t gone, const char *next, const struct err *e)
+{
+    struct tidy *t = arg;
+
+    t->reconciling = NULL;
+    if (gone > 0)
+        log_debug(NULL, "tidy expired=%" PRId64, gone);
+    snprintf(t->sweep, sizeof t->sweep, "%s", next);
+    if (!e && *next)
+        sweep(t);
+    else
+        forget_consumers(t);
+}
+
+static void sweep(struct tidy *t)
+{
+    t->reconciling = task_sweep_index(t->redis, t->settings, t->sweep, on_swept, t);
+    if (!t->reconciling)
+        timer_set(&t->reconcile_timer, RETRY_MS);
+}
+
 static void pass_ended(struct tidy *t)
 {
     if (t->added > 0)
         log_warn(NULL, "tidy readded=%" PRId64 " words=\"the stream had lost open tasks\"",
                  t->added);
     t->added = 0;
-    t->reconciling = task_forget_consumers(t->redis, CONSUMER_GONE_MS, on_forgotten, t);
-    if (!t->reconciling)
-        timer_set(&t->reconcile_timer, RETRY_MS);
+    t->sweep[0] = '\0';
+    if (t->settings->tasks.ttl > 0)
+        sweep(t);
+    else
+        forget_consumers(t);
 }
 
 static void on_reconciled(void *arg, int64_t added, uint64_t next, const struct err *e)

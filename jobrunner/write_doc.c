@@ -3,7 +3,7 @@
  *   RESERVE -> READ -> WRITE -> (CHECKPOINT -> PROCEED)* -> SETTLE -> done
  *
  * A fault of Redis repeats the state, however long it lasts. A fault of the dialog or of the
- * store goes to SETTLE, which postpones or fails the task. Who finds its lease lost, or that there
+ * store goes to SETTLE, which postpones or fails the task, or pauses the queue. Who finds its lease lost, or that there
  * is nothing to do, goes straight to the end. */
 #include "jobrunner/write_doc.h"
 
@@ -29,7 +29,7 @@ enum {
 enum state { RESERVE, READ, WRITE, CHECKPOINT, PROCEED, SETTLE };
 
 /* What SETTLE is to do. */
-enum outcome { UNDECIDED, FINISH, FAIL, POSTPONE, HAND_BACK };
+enum outcome { UNDECIDED, FINISH, FAIL, POSTPONE, PAUSE, HAND_BACK };
 
 struct write_doc {
     enum state                   state;
@@ -46,6 +46,7 @@ struct write_doc {
     struct store_op             *op;            /* from WRITE to PROCEED */
 
     char                         entry[48];
+    bool                         alone, suspect;
     char                         token[TASK_TOKEN_SIZE];
     int64_t                      asked_at;      /* clock_ms: when the reservation was sent */
     struct task                  task;          /* only its id until it is reserved */
@@ -125,8 +126,8 @@ static void stop_work(struct write_doc *w)
     buf_close(&w->html);
 }
 
-struct write_doc *write_doc_start(const struct write_doc_deps *d, const char *task_id,
-                                  const char *entry, write_doc_fn *fn, void *arg)
+struct write_doc *write_doc_start(const struct write_doc_deps *d, const struct write_doc_job *job,
+                                  write_doc_fn *fn, void *arg)
 {
     struct write_doc *w = calloc(1, sizeof *w);
 
@@ -136,8 +137,9 @@ struct write_doc *write_doc_start(const struct write_doc_deps *d, const char *ta
     w->on_end = fn;
     w->arg = arg;
     w->began_at = clock_ms();
-    snprintf(w->task.id, sizeof w->task.id, "%s", task_id);
-    snprintf(w->entry, sizeof w->entry, "%s", entry);
+    w->alone = job->alone;
+    snprintf(w->task.id, sizeof w->task.id, "%s", job->task_id);
+    snprintf(w->entry, sizeof w->entry, "%s", job->entry);
     log_prefix(&w->log, "task=%s", w->task.id);
     text_random_hex(w->token, (TASK_TOKEN_SIZE - 1) / 2);
     timer_init(&w->again, d->loop, on_again, w);
@@ -154,20 +156,16 @@ void write_doc_free(struct write_doc *w)
     free(w);
 }
 
-const char *write_doc_task(const struct write_doc *w)
-{
-    return w->task.id;
-}
-
 /* --- the ends other than settlement --- */
 
 static void done(struct write_doc *w)
 {
     write_doc_fn *fn = w->on_end;
     void *arg = w->arg;
+    bool suspect = w->suspect;
 
     write_doc_free(w);
-    fn(arg);
+    fn(arg, suspect);
 }
 
 /* Another runner has the task, or nobody may: what we know of it is old. */
@@ -184,7 +182,8 @@ static void on_lost(void *arg)
 
 static void put(char *to, size_t size, const char *text)
 {
-    snprintf(to, size, "%.*s", (int)size - 1, text);
+    if (text != to)
+        snprintf(to, size, "%.*s", (int)size - 1, text);
 }
 
 static void fault(struct write_doc *w, enum store_verdict verdict, const char *code,
@@ -192,7 +191,7 @@ static void fault(struct write_doc *w, enum store_verdict verdict, const char *c
 {
     struct retry r = retry_decide(w->deps->settings, &w->task, verdict, retry_after);
 
-    w->outcome = r.give_up ? FAIL : POSTPONE;
+    w->outcome = r.give_up ? FAIL : r.pause ? PAUSE : POSTPONE;
     w->delay_ms = r.delay_ms;
     w->counts = r.counts;
     put(w->code, sizeof w->code, code ? code : r.code);
@@ -221,10 +220,21 @@ static void reserve(struct write_doc *w)
     const struct write_doc_deps *d = w->deps;
 
     w->asked_at = clock_ms();
-    w->call = task_reserve(d->redis, d->settings, w->task.id, w->entry, w->token, d->consumer,
+    w->call = task_reserve(d->redis, d->settings, &(struct task_ask){
+                               w->task.id, w->entry, w->token, d->consumer, w->alone },
                            on_reserved, w);
     if (!w->call)
         again(w);
+}
+
+/* The next one would die of it as well. */
+static void poison(struct write_doc *w)
+{
+    w->outcome = FAIL;
+    put(w->code, sizeof w->code, "poison");
+    put(w->detail, sizeof w->detail, "The runner died each time it wrote this dialog, at last with "
+        "nothing else in flight.");
+    enter(w, SETTLE);
 }
 
 static void on_reserved(void *arg, enum task_reserved what, const struct task *t,
@@ -241,11 +251,16 @@ static void on_reserved(void *arg, enum task_reserved what, const struct task *t
     }
     if (e)
         log_error(&w->log, "task unreadable words=\"%s\"", e->detail);
-    if (e || what != TASK_RESERVED) {
+    if (e || !t) {
+        w->suspect = what == TASK_SUSPECT && !e;
         done(w);
         return;
     }
     w->task = *t;
+    if (what == TASK_POISON) {
+        poison(w);
+        return;
+    }
     if (w->outcome == HAND_BACK) {
         enter(w, SETTLE);
         return;
@@ -353,11 +368,14 @@ static void settle(struct write_doc *w)
         w->call = task_fail(d->redis, d->settings, &hold, w->code, w->detail, on_settled, w);
         break;
     case POSTPONE:
-        w->call = task_postpone(d->redis, &hold, w->delay_ms, w->counts, w->code, w->detail,
-                                on_settled, w);
+        w->call = task_postpone(d->redis, d->settings, &hold, w->delay_ms, w->counts, w->code,
+                                w->detail, on_settled, w);
+        break;
+    case PAUSE:
+        w->call = task_pause(d->redis, d->settings, &hold, w->code, w->detail, on_settled, w);
         break;
     default:
-        w->call = task_postpone(d->redis, &hold, 0, false, "", "", on_settled, w);
+        w->call = task_postpone(d->redis, d->settings, &hold, 0, false, "", "", on_settled, w);
     }
     if (!w->call)
         again(w);
@@ -381,6 +399,10 @@ static void log_outcome(const struct write_doc *w)
                  " ms=%" PRId64 " words=\"%s\"", w->code, attempt, w->counts, w->delay_ms, ms,
                  w->detail);
         break;
+    case PAUSE:
+        log_error(&w->log, "queue paused=yes code=%s ms=%" PRId64 " words=\"%s\"", w->code, ms,
+                  w->detail);
+        break;
     default:
         log_info(&w->log, "task handed back ms=%" PRId64, ms);
     }
@@ -393,6 +415,8 @@ static void on_settled(void *arg, bool held, const struct err *e)
     w->call = NULL;
     if (e && e->code == ERR_STORE) {
         again(w);
+    } else if (e && e->code == ERR_TASK_STATE) {    /* the queue goes well without this one */
+        fault(w, STORE_TRY_AGAIN, w->code, w->detail, 0);
     } else if (e) {     /* left to its lease: another try follows */
         log_error(&w->log, "task unsettled words=\"%s\"", e->detail);
         done(w);

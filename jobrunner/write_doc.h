@@ -20,13 +20,15 @@ struct write_doc_deps {                 /* all borrowed, outlive the work */
 };
 
 struct write_doc;
-/* The work has ended, well or ill, and w is gone: settled, not ours, or lost. */
-typedef void write_doc_fn(void *arg);
-/* task_id and entry are what the stream said; copied. Never calls back before it has returned.
- * NULL: out of memory, no callback. */
-struct write_doc *write_doc_start(const struct write_doc_deps *d, const char *task_id,
-                                  const char *entry, write_doc_fn *fn, void *arg);
-const char *write_doc_task(const struct write_doc *w);
+/* The work has ended, well or ill, and w is gone: settled, not ours, or lost. suspect: nothing was
+ * done, the task may kill who runs it: start it again with `alone`. */
+typedef void write_doc_fn(void *arg, bool suspect);
+/* What the stream said; copied. */
+struct write_doc_job { const char *task_id, *entry; bool alone; };
+/* alone: nothing else is under way here. Never calls back before it has returned. NULL: out of
+ * memory, no callback. */
+struct write_doc *write_doc_start(const struct write_doc_deps *d, const struct write_doc_job *job,
+                                  write_doc_fn *fn, void *arg);
 /* Renews the lease now: Redis was away, and its absence counts as idleness. */
 void write_doc_renew(struct write_doc *w);
 /* Gives the task back, pending and due at once, as if it had not been tried. Ends as usual. */

@@ -180,6 +180,13 @@ const struct conf_row settings_rows[] = {
            "1h", 10 * MS, DAY, "longest wait between tries"),
     NUMBER(CONF_TIME, "tasks", "fault_grace", "TASK_FAULT_GRACE", tasks.fault_grace,
            "24h", 0, 30 * DAY, "this long, faults of the connection or the server cost no try"),
+    NUMBER(CONF_TIME, "tasks", "canary_base", "TASK_CANARY_BASE", tasks.canary_base,
+           "1m", 10 * MS, DAY, "while a fault of configuration pauses the queue, wait so long before "
+           "one task tries again; it doubles each time"),
+    NUMBER(CONF_TIME, "tasks", "canary_max", "TASK_CANARY_MAX", tasks.canary_max,
+           "10m", 10 * MS, DAY, "longest wait between such tries"),
+    NUMBER(CONF_INT, "tasks", "crashes_alone", "TASK_CRASHES_ALONE", tasks.crashes_alone,
+           "1", 1, 1000, "a task that was in flight in two crashes runs alone; so many more fail it"),
     NUMBER(CONF_TIME, "tasks", "ttl", "TASK_TTL", tasks.ttl,
            "30d", 0, 3650 * DAY, "forget a finished task's record after this long; 0 = never"),
     NUMBER(CONF_TIME, "tasks", "stop_timeout", "TASK_STOP_TIMEOUT", tasks.stop_timeout,
@@ -203,6 +210,12 @@ const struct conf_row settings_rows[] = {
            "15s", 100 * MS, 10 * MINUTE, "give up on one call"),
     NUMBER(CONF_TIME, "google", "upload_timeout", "GOOGLE_UPLOAD_TIMEOUT", google.upload_timeout,
            "40s", 100 * MS, 10 * MINUTE, "give up on one upload"),
+    NUMBER(CONF_INT, "google", "writes_per_minute", "GOOGLE_WRITES_PER_MINUTE",
+           google.writes_per_minute, "0", 0, 1000000,
+           "most writes of all runners together; a document takes three; 0 = not limited"),
+    NUMBER(CONF_TIME, "google", "orphan_age", "GOOGLE_ORPHAN_AGE", google.orphan_age,
+           "1d", 0, 365 * DAY, "trash documents that no task knows, this long after a crash left "
+           "them in the staging folder; 0 = never"),
 };
 
 const size_t settings_count = sizeof(settings_rows) / sizeof(*settings_rows);
@@ -244,6 +257,8 @@ static void check_google(struct check *c, const struct settings *s)
     need(c, s->tasks.lease >= 3 * longest,
          "TASK_LEASE ([tasks] lease): has to be at least three times GOOGLE_TIMEOUT "
          "and GOOGLE_UPLOAD_TIMEOUT");
+    need(c, s->google.orphan_age == 0 || s->google.orphan_age >= 3 * s->tasks.lease,
+         "GOOGLE_ORPHAN_AGE ([google] orphan_age): has to be 0 or at least three times TASK_LEASE");
 }
 
 static bool check(const struct settings *s, FILE *report)
@@ -263,6 +278,8 @@ static bool check(const struct settings *s, FILE *report)
          "or it ends before it can be renewed");
     need(&c, s->tasks.retry_base <= s->tasks.retry_max,
          "TASK_RETRY_MAX ([tasks] retry_max): has to be at least TASK_RETRY_BASE");
+    need(&c, s->tasks.canary_base <= s->tasks.canary_max,
+         "TASK_CANARY_MAX ([tasks] canary_max): has to be at least TASK_CANARY_BASE");
     return c.ok;
 }
 

@@ -98,6 +98,8 @@ struct settings {
         int64_t attempts;
         int64_t retry_base, retry_max;
         int64_t fault_grace;            /* connection faults and 5xx cost no attempt this long */
+        int64_t canary_base, canary_max;    /* between tries while a fault pauses the queue */
+        int64_t crashes_alone;          /* that make a task poison */
         int64_t ttl;                    /* of a finished task's record */
         int64_t stop_timeout;
         char   *doc_folder;
@@ -111,6 +113,8 @@ struct settings {
         char   *subject;
         int64_t timeout;                /* of one call */
         int64_t upload_timeout;
+        int64_t writes_per_minute;      /* of all runners together; 0 = not limited */
+        int64_t orphan_age;             /* of what nobody knows in the staging folder; 0 = keep */
     } google;
 };
 

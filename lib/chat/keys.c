@@ -74,7 +74,7 @@ struct key key_idempotency(const char *tenant, const char *hash)
 struct key key_task(const char *task_id)
 {
     assert(strlen(task_id) <= KEYS_TASK_MAX);
-    return key_of("c1:task:%s", task_id);
+    return key_of(KEYS_TASKS_PREFIX "%s", task_id);
 }
 
 struct key key_wake(const char *child)

@@ -5,8 +5,10 @@
  * length before a session id makes it impossible for an id to spell another key's ending.
  *
  *   c1:{tenant}:s:<len>:<id>         hash   session: prompt, title, username, turns, created,
- *                                           updated (ms), tasks (how many are open),
- *                                           summary, summary_turns (how many are in it)
+ *                                           updated (ms); summary, summary_turns (how many are in
+ *                                           it); tasks: how many of its tasks need the dialog;
+ *                                           t:<task id>: each task's time of acceptance, negative
+ *                                           when that task does not need the dialog any more
  *   c1:{tenant}:s:<len>:<id>:msgs    list   one entry a turn, see turn.h; only appended to
  *   c1:{tenant}:s:<len>:<id>:lock    hash   fence, until, owner, deleted: see turn_begin.lua;
  *                                           w:<member> of those who wait: alive until
@@ -15,11 +17,22 @@
  *                     ...:kept:msgs  list   goes when the last of them ends
  *   c1:{tenant}:idx:sessions         zset   session ids by time of creation (us)
  *   c1:{tenant}:idx:user:<username>  zset   the same of one user's sessions
+ *   c1:{tenant}:idx:tasks            stream task ids, in the order of acceptance
+ *   c1:{tenant}:idx:failed           zset   failed tasks by when they failed
  *   c1:{tenant}:idem:<hash>          hash   a request with an Idempotency-Key: says, state,
  *                                           fence, turn; or says, task; or says, session
  *   c1:task:<id>                     hash   a task, see task.h
  *   c1:tasks:open                    zset   tasks that are not finished or failed, by acceptance
+ *   c1:tasks:running                 zset   tasks that a runner has, by when it took them
  *   c1:tasks:due                     zset   tasks that wait for their next try, by when it is due
+ *   c1:tasks:waiting                 zset   tasks that wait for a place in the stream, by turn
+ *   c1:tasks:fair                    hash   v: whose turn it is; t:<tenant>: its last one's turn
+ *   c1:tasks:control                 hash   window: entries that the stream may hold; of a pause:
+ *                                           hand, hand_words; fault, words, since, tries, next,
+ *                                           canary, culprit; lifted, by: of the last one
+ *   c1:tasks:budget                  hash   left, at: writes to Google that may be made now
+ *   c1:tasks:tenants                 set    tenants that have an index of tasks
+ *   c1:tasks:sweeper                 string somebody looks through the staging folder
  *   c1:tasks:swept                   zset   documents marked to be trashed, which nobody may record
  *   c1:tasks:stream                  stream the doorbell of the runners; group "runners"
  *   c1:{tenant}:k:<key id>:times     list   when a key's requests of the last minute came
@@ -41,14 +54,22 @@ enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_USERNAME_MAX = 256,
        KEYS_TASK_MAX = 64,
        KEYS_SIZE = 3 + KEYS_TENANT_MAX + KEYS_SESSION_MAX + 32 };
 
-#define KEYS_TASKS_OPEN   "c1:tasks:open"
-#define KEYS_TASKS_DUE    "c1:tasks:due"
-#define KEYS_TASKS_SWEPT  "c1:tasks:swept"
-#define KEYS_TASKS_STREAM "c1:tasks:stream"
-#define KEYS_TASKS_GROUP  "runners"
-#define KEYS_INSTALL      "c1:install"
-#define KEYS_APIKEYS      "c1:keys"
-#define KEYS_TENANTS      "c1:tenants"
+#define KEYS_TASKS_OPEN    "c1:tasks:open"
+#define KEYS_TASKS_RUNNING "c1:tasks:running"
+#define KEYS_TASKS_DUE     "c1:tasks:due"
+#define KEYS_TASKS_WAITING "c1:tasks:waiting"
+#define KEYS_TASKS_FAIR    "c1:tasks:fair"
+#define KEYS_TASKS_CONTROL "c1:tasks:control"
+#define KEYS_TASKS_BUDGET  "c1:tasks:budget"
+#define KEYS_TASKS_TENANTS "c1:tasks:tenants"
+#define KEYS_TASKS_SWEPT   "c1:tasks:swept"
+#define KEYS_TASKS_SWEEPER "c1:tasks:sweeper"
+#define KEYS_TASKS_STREAM  "c1:tasks:stream"
+#define KEYS_TASKS_PREFIX  "c1:task:"
+#define KEYS_TASKS_GROUP   "runners"
+#define KEYS_INSTALL       "c1:install"
+#define KEYS_APIKEYS       "c1:keys"
+#define KEYS_TENANTS       "c1:tenants"
 
 struct key { char s[KEYS_SIZE]; size_t len; };
 

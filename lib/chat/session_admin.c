@@ -9,6 +9,7 @@
 #include "lib/chat/lua_scripts.h"
 #include "lib/chat/session.h"
 #include "lib/chat/session_turn.h"
+#include "lib/chat/task_call.h"
 
 /* What is put aside for running tasks goes by itself after this long, should they never end. */
 static const int64_t KEPT_LIFE_MS = (int64_t)7 * 24 * 60 * 60 * 1000;
@@ -199,23 +200,23 @@ struct session_op *session_forget(struct redis *r, const struct settings *s, con
                                   const char *id, size_t len, session_forgotten_fn *fn, void *arg)
 {
     static const char *const kinds[] = { "", "msgs", "lock", "wait", NULL, "kept", "kept:msgs" };
-    struct key task = key_task(""), k[7];
-    struct redis_arg keys[10];
-    char lock_life[24], kept_life[24];
+    enum { OURS = 7 };
+    struct key k[OURS];
+    struct redis_arg keys[OURS + TASK_QUEUE_KEYS];
+    char lock_life[24], kept_life[24], record_life[24];
     struct session_op *op = op_new(id, len, arg);
 
     if (!op)
         return NULL;
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < OURS; i++) {
         k[i] = kinds[i] ? key_session(tenant, id, len, kinds[i]) : key_sessions_index(tenant);
         keys[i] = key_arg(&k[i]);
     }
-    keys[7] = redis_str(KEYS_TASKS_OPEN);
-    keys[8] = redis_str(KEYS_TASKS_DUE);
-    keys[9] = redis_str(KEYS_TASKS_STREAM);
+    task_queue_keys(keys + OURS);
     op->tell.forgotten = fn;
-    return op_sent(op, redis_eval(r, 0, &lua_session_forget, keys, 10, (struct redis_arg[]){
-        { id, len }, number(session_lock_life(s), lock_life), redis_str(tenant), key_arg(&task),
-        redis_str(KEYS_TASKS_GROUP), number(KEPT_LIFE_MS, kept_life),
-    }, 6, on_forgotten, op));
+    return op_sent(op, redis_eval(r, 0, &lua_session_forget, keys, OURS + TASK_QUEUE_KEYS,
+                                  (struct redis_arg[]){
+        REDIS_LIT(KEYS_TASKS_GROUP), { id, len }, number(session_lock_life(s), lock_life),
+        number(KEPT_LIFE_MS, kept_life), number(s->tasks.ttl, record_life),
+    }, 5, on_forgotten, op));
 }

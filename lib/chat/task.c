@@ -226,14 +226,12 @@ struct task_call *task_accept(struct redis *r, const struct settings *s,
                               const struct task_request *q, task_accepted_fn *fn, void *arg)
 {
     struct key session = key_session(q->tenant, q->session, q->session_len, "");
-    struct key msgs = key_session(q->tenant, q->session, q->session_len, "msgs");
-    struct key task, idem = { .len = 0 };
+    struct key idem = { .len = 0 };
     struct task_call call = { .tell.accepted = fn, .arg = arg };
-    struct task_args a = { .keys = 0 };
+    struct task_args a = task_args_queue();
     char name[65], says[65] = "";
 
     text_random_hex(call.id, 16);
-    task = key_task(call.id);
     if (q->idempotency_key) {
         const char *key = q->idempotency_key;
         const char *body = q->body_hash ? q->body_hash : "";
@@ -245,11 +243,8 @@ struct task_call *task_accept(struct redis *r, const struct settings *s,
         idem = key_idempotency(q->tenant, name);
     }
     task_args_key(&a, &session);
-    task_args_key(&a, &msgs);
-    task_args_key(&a, &task);
-    task_args_name(&a, KEYS_TASKS_OPEN);
-    task_args_name(&a, KEYS_TASKS_STREAM);
     task_args_key(&a, &idem);
+    task_args_name(&a, KEYS_TASKS_TENANTS);
     task_args_text(&a, call.id);
     task_args_text(&a, q->tenant);
     a.argv[a.args++] = (struct redis_arg){ q->session, q->session_len };

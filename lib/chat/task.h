@@ -4,7 +4,7 @@
  * runner does with it is in task_work.h.
  *
  * The hash c1:task:<id> is the truth, the stream only the doorbell. Accepted means durable: hash,
- * index of open tasks, the session's mark (which keeps the dialog alive) and the stream entry are
+ * indexes, the session's mark (which keeps the dialog alive) and a place in the queue are
  * written by one script. A task writes the dialog as it was at acceptance: the number of turns
  * stands in the hash. All times are those of Redis.
  *
@@ -19,9 +19,13 @@
  *   t1  latest attempt began            -- while running:
  *   t2  finished or failed              un  end of the lease
  *   sk  kind of store                   co  the consumer that holds it
- *   do  document's id in the store
+ *   do  document's id in the store      -- while it is not known to be harmless:
+ *   pf  when it was the cause of a      cr  crashes in which it was in flight
+ *       pause, until it is finished     ct  token of the latest that crashed with it
+ *                                       al  "alone", or "poison": how it was reserved last
+ *                                       ac  crashes while it ran alone
  *
- * A pending task has an entry in the stream or a place in the set of due ones. */
+ * A pending task has an entry in the stream, a place in line or one in the set of due ones. */
 
 #include <stdbool.h>
 #include <stdint.h>

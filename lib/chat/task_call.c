@@ -5,6 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* In the order of queue() in task_queue.inc. */
+void task_queue_keys(struct redis_arg keys[TASK_QUEUE_KEYS])
+{
+    static const char *const names[TASK_QUEUE_KEYS] = {
+        KEYS_TASKS_STREAM, KEYS_TASKS_OPEN, KEYS_TASKS_RUNNING, KEYS_TASKS_DUE,
+        KEYS_TASKS_WAITING, KEYS_TASKS_FAIR, KEYS_TASKS_CONTROL, KEYS_TASKS_PREFIX,
+    };
+
+    for (size_t i = 0; i < TASK_QUEUE_KEYS; i++)
+        keys[i] = redis_str(names[i]);
+}
+
+struct task_args task_args_queue(void)
+{
+    struct task_args a = { .keys = TASK_QUEUE_KEYS };
+
+    task_queue_keys(a.key);
+    task_args_text(&a, KEYS_TASKS_GROUP);
+    return a;
+}
+
 void task_args_key(struct task_args *a, const struct key *k)
 {
     a->key[a->keys++] = key_arg(k);

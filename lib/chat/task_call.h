@@ -1,8 +1,10 @@
 #ifndef CONFAB_TASK_CALL_H
 #define CONFAB_TASK_CALL_H
-/* The inside of task.h and task_work.h: one call of a script on its way, and what it is to
- * tell whom. */
+/* The inside of task.h, task_work.h, task_admin.h and task_queue.h: one call of a script on its
+ * way, and what it is to tell whom. */
 
+#include "lib/chat/task_admin.h"
+#include "lib/chat/task_queue.h"
 #include "lib/chat/task_work.h"
 
 struct task_call {
@@ -10,22 +12,33 @@ struct task_call {
     union {
         task_accepted_fn   *accepted;
         task_found_fn      *found;
+        task_listed_fn     *listed;
+        task_changed_fn    *changed;
         task_reserve_fn    *reserved;
         task_fenced_fn     *fenced;
         task_done_fn       *done;
         task_reconciled_fn *reconciled;
+        task_swept_fn      *swept;
+        task_state_fn      *state;
     } tell;
     void *arg;
     char  id[KEYS_TASK_MAX + 1];
     char  tenant[KEYS_TENANT_MAX + 1];
 };
 
-/* Keys and arguments of one script. Numbers are written into digits; all else is borrowed. */
+/* The keys of the queue, which task_queue.inc expects in a row. */
+enum { TASK_QUEUE_KEYS = 8 };
+void task_queue_keys(struct redis_arg keys[TASK_QUEUE_KEYS]);
+
+/* Keys and arguments of one script. Numbers are written into digits, so that it must not be copied
+ * once it has any; all else is borrowed. */
 struct task_args {
-    struct redis_arg key[8], argv[8];
+    struct redis_arg key[TASK_QUEUE_KEYS + 3], argv[8];
     size_t           keys, args;
     char             digits[8][24];
 };
+/* Begins with the queue's keys, and the group as first argument: as all scripts but a few want. */
+struct task_args task_args_queue(void);
 void task_args_key(struct task_args *a, const struct key *k);
 void task_args_name(struct task_args *a, const char *key);
 void task_args_text(struct task_args *a, const char *s);

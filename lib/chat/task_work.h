@@ -3,7 +3,7 @@
 /* What a runner does with tasks. Each call is one script, which first compares the fence token,
  * so that a runner which lost its lease can change nothing. Time is that of Redis.
  *
- *   stream entry -> reserve -> (renew | record the document)* -> finish | postpone | fail
+ *   stream entry -> reserve -> (renew | record the document)* -> finish | postpone | fail | pause
  *
  * All of these may be repeated after ERR_STORE, which leaves open whether they were carried out. */
 
@@ -13,16 +13,19 @@ enum { TASK_TOKEN_SIZE = 33 };
 
 enum task_reserved {
     TASK_RESERVED,      /* ours: status running, attempt counted, lease begun */
-    TASK_SETTLED,       /* finished, failed, gone or rung twice: the entry was deleted */
+    TASK_POISON,        /* the same, but it killed its runner while it ran alone: to be failed */
+    TASK_SUSPECT,       /* in flight in two crashes: ask again when it would run alone */
+    TASK_SETTLED,       /* finished, failed, gone, rung twice or paused: the entry was deleted */
     TASK_HELD,          /* another runner's lease lives; the entry is left alone */
 };
 
-/* t is borrowed, set with TASK_RESERVED only. e NULL or set. */
+/* t is borrowed, set with TASK_RESERVED and TASK_POISON only. e NULL or set. */
 typedef void task_reserve_fn(void *arg, enum task_reserved what, const struct task *t,
                              const struct err *e);
-/* entry: the stream entry's id. token: 32 hex digits, the fence, one for each reservation. */
-struct task_call *task_reserve(struct redis *r, const struct settings *s, const char *id,
-                               const char *entry, const char *token, const char *consumer,
+/* entry: the stream entry's id. token: 32 hex digits, the fence, one for each reservation. alone:
+ * nothing else is in flight in this process, nor will be until this has ended. */
+struct task_ask { const char *id, *entry, *token, *consumer; bool alone; };
+struct task_call *task_reserve(struct redis *r, const struct settings *s, const struct task_ask *q,
                                task_reserve_fn *fn, void *arg);
 
 /* Who holds which task; borrowed during the call only. */
@@ -43,29 +46,18 @@ struct task_call *task_finish(struct redis *r, const struct settings *s, const s
                               void *arg);
 /* Back to pending, due after delay_ms; the attempt is given back unless it counts. code "" is no
  * failure: the task was only handed back, and its last error stays. */
-struct task_call *task_postpone(struct redis *r, const struct task_hold *h, int64_t delay_ms,
-                                bool counts, const char *code, const char *detail,
-                                task_fenced_fn *fn, void *arg);
-/* Failed for good: as finished, but the record is kept until a person deletes or retries it. */
+struct task_call *task_postpone(struct redis *r, const struct settings *s,
+                                const struct task_hold *h, int64_t delay_ms, bool counts,
+                                const char *code, const char *detail, task_fenced_fn *fn,
+                                void *arg);
+/* A fault of configuration: back to pending, and the queue is paused until a task that tries for
+ * all (tasks.canary_base to canary_max apart) meets it no more. ERR_TASK_STATE: other tasks go
+ * well meanwhile, so the fault is this task's own; nothing was changed. */
+struct task_call *task_pause(struct redis *r, const struct settings *s, const struct task_hold *h,
+                             const char *code, const char *detail, task_fenced_fn *fn, void *arg);
+/* Failed for good: as finished, but the record is kept until a person deletes or retries it, and
+ * the dialog as long, unless sessions have a max_age. */
 struct task_call *task_fail(struct redis *r, const struct settings *s, const struct task_hold *h,
                             const char *code, const char *detail, task_fenced_fn *fn, void *arg);
-
-typedef void task_done_fn(void *arg, int64_t count, const struct err *e);
-/* Creates the consumer group (and the stream) when missing; count: 1 when it was. */
-struct task_call *task_group(struct redis *r, task_done_fn *fn, void *arg);
-/* Moves tasks whose time has come from the due set to the stream, TASK_WAKE_MAX at most; count:
- * how many. */
-enum { TASK_WAKE_MAX = 100 };
-struct task_call *task_wake_due(struct redis *r, task_done_fn *fn, void *arg);
-/* Deletes consumers that nothing was heard of for idle_ms and that hold no entry, never others;
- * count: how many. */
-struct task_call *task_forget_consumers(struct redis *r, int64_t idle_ms, task_done_fn *fn,
-                                        void *arg);
-
-/* One page of the open index: tasks that neither the stream nor the due set knows are added
- * again; added: how many. cursor: 0 to begin, then what `next` said; next 0: all were seen. */
-typedef void task_reconciled_fn(void *arg, int64_t added, uint64_t next, const struct err *e);
-struct task_call *task_reconcile(struct redis *r, uint64_t cursor, task_reconciled_fn *fn,
-                                 void *arg);
 
 #endif

@@ -27,6 +27,7 @@ static struct outcome {
     char               id[KEYS_TASK_MAX + 1];
     int64_t            count;
     uint64_t           next;
+    char               cursor[TASK_SWEEP_CURSOR_SIZE];
     enum err_code      code;
 } got;
 
@@ -81,6 +82,9 @@ void task_setup(void)
     task_settings.tasks.fault_grace = 3600 * 1000;
     task_settings.tasks.ttl = 7200 * 1000;
     task_settings.tasks.stop_timeout = 10 * 1000;
+    task_settings.tasks.canary_base = 60 * 1000;
+    task_settings.tasks.canary_max = 600 * 1000;
+    task_settings.tasks.crashes_alone = 1;
     begin();
     until_came(task_group(task_redis, on_count, NULL));
     ck_assert_int_eq(got.count, 1);
@@ -235,10 +239,11 @@ static void on_reserved(void *arg, enum task_reserved what, const struct task *t
 enum task_reserved task_take_again(struct hold *h)
 {
     begin();
-    until_came(task_reserve(task_redis, &task_settings, h->task.id, h->entry, h->token,
-                            h->consumer, on_reserved, NULL));
+    until_came(task_reserve(task_redis, &task_settings, &(struct task_ask){
+                                h->task.id, h->entry, h->token, h->consumer, h->alone },
+                            on_reserved, NULL));
     ck_assert_int_eq(got.code, ERR_OK);
-    if (got.reserved == TASK_RESERVED)
+    if (got.reserved == TASK_RESERVED || got.reserved == TASK_POISON)
         h->task = got.task;
     return got.reserved;
 }
@@ -308,7 +313,16 @@ bool hold_postpone(const struct hold *h, int64_t delay_ms, bool counts, const ch
 {
     struct task_hold th = hold_of(h);
 
-    return held(task_postpone(task_redis, &th, delay_ms, counts, code, "why", on_fenced, NULL));
+    return held(task_postpone(task_redis, &task_settings, &th, delay_ms, counts, code, "why", on_fenced, NULL));
+}
+
+enum paused hold_pause(const struct hold *h, const char *code)
+{
+    struct task_hold th = hold_of(h);
+
+    until_came(task_pause(task_redis, &task_settings, &th, code, "why", on_fenced, NULL));
+    ck_assert(got.code == ERR_OK || got.code == ERR_TASK_STATE);
+    return got.code ? PAUSE_OWN : got.held ? PAUSE_HELD : PAUSE_LOST;
 }
 
 bool hold_fail(const struct hold *h, const char *code, const char *detail)
@@ -333,7 +347,7 @@ static int64_t counted(const struct task_call *c)
 int64_t queue_wake_due(void)
 {
     begin();
-    return counted(task_wake_due(task_redis, on_count, NULL));
+    return counted(task_wake_due(task_redis, &task_settings, on_count, NULL));
 }
 
 int64_t queue_forget_consumers(int64_t idle_ms)
@@ -359,4 +373,108 @@ int64_t queue_reconcile(void)
         cursor = got.next;
     } while (cursor);
     return added;
+}
+
+static void on_swept(void *arg, int64_t gone, const char *next, const struct err *e)
+{
+    on_count(arg, gone, e);
+    snprintf(got.cursor, sizeof got.cursor, "%s", next);
+}
+
+int64_t queue_sweep_index(void)
+{
+    char cursor[sizeof got.cursor] = "";
+    int64_t gone = 0;
+
+    do {
+        begin();
+        gone += counted(task_sweep_index(task_redis, &task_settings, cursor, on_swept, NULL));
+        strcpy(cursor, got.cursor);
+    } while (*cursor);
+    return gone;
+}
+
+int64_t queue_hold(bool pause)
+{
+    begin();
+    return counted(task_hold_queue(task_redis, pause, "because", on_count, NULL));
+}
+
+int64_t queue_budget(int64_t per_minute)
+{
+    begin();
+    return counted(task_budget(task_redis, per_minute, on_count, NULL));
+}
+
+bool queue_sweep_document(const char *task_id, const char *document)
+{
+    begin();
+    return counted(task_sweep_document(task_redis, task_id, document, on_count, NULL));
+}
+
+static struct task_queue_state state;
+
+static void on_state(void *arg, const struct task_queue_state *s, const struct err *e)
+{
+    on_count(arg, 0, e);
+    if (s)
+        state = *s;
+}
+
+struct task_queue_state queue_state(void)
+{
+    begin();
+    counted(task_queue_state(task_redis, on_state, NULL));
+    return state;
+}
+
+/* --- calls of task_admin.h --- */
+
+static struct task_page page;
+
+static void on_listed(void *arg, const struct task *tasks, size_t count, const char *next,
+                      const struct err *e)
+{
+    struct buf ids;
+
+    on_count(arg, (int64_t)count, e);
+    page.count = count;
+    snprintf(page.next, sizeof page.next, "%s", next);
+    buf_init(&ids, 65536);
+    buf_adds(&ids, "");
+    for (size_t i = 0; i < count; i++)
+        buf_addf(&ids, "%s,", tasks[i].id);
+    page.ids = keep(strdup(ids.len ? ids.data : ""));
+    buf_close(&ids);
+}
+
+struct task_page task_page(int status, const char *session, int limit, const char *cursor)
+{
+    struct task_query q = { .tenant = "default", .status = status, .session = session,
+                            .session_len = session ? strlen(session) : 0, .cursor = cursor,
+                            .limit = limit };
+
+    begin();
+    until_came(task_list(task_redis, &q, on_listed, NULL));
+    page.code = got.code;
+    return page;
+}
+
+static void on_changed(void *arg, const struct err *e)
+{
+    on_count(arg, 0, e);
+}
+
+enum err_code task_do_retry(const char *id)
+{
+    begin();
+    until_came(task_retry(task_redis, "default", id, on_changed, NULL));
+    return got.code;
+}
+
+enum err_code task_do_remove(const char *id, enum task_removal what)
+{
+    begin();
+    until_came(task_remove(task_redis, &task_settings, "default", id, what, on_changed, NULL));
+    return got.code;
 }

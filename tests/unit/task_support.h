@@ -3,6 +3,8 @@
 /* What the tests of tasks share: a Redis, a connection to it, sessions to write down, and each
  * call of task.h and task_work.h made in one line. */
 
+#include "lib/chat/task_admin.h"
+#include "lib/chat/task_queue.h"
 #include "lib/chat/task_work.h"
 #include "tests/unit/support.h"
 
@@ -39,7 +41,12 @@ const char *task_field(const char *id, const char *field);
 const char *task_read(const char *consumer);
 
 /* A runner's hold on a task. */
-struct hold { struct task task; char token[TASK_TOKEN_SIZE], entry[48]; const char *consumer; };
+struct hold {
+    struct task task;
+    char        token[TASK_TOKEN_SIZE], entry[48];
+    const char *consumer;
+    bool        alone;
+};
 /* A new token asks for the task that the next entry names. */
 enum task_reserved task_take(const char *consumer, struct hold *h);
 enum task_reserved task_take_entry(const char *consumer, const char *id, const char *entry,
@@ -52,6 +59,8 @@ bool hold_renew(const struct hold *h);
 bool hold_record(const struct hold *h, const char *document);
 bool hold_finish(const struct hold *h, const char *document);
 bool hold_postpone(const struct hold *h, int64_t delay_ms, bool counts, const char *code);
+enum paused { PAUSE_HELD, PAUSE_LOST, PAUSE_OWN };
+enum paused hold_pause(const struct hold *h, const char *code);
 bool hold_fail(const struct hold *h, const char *code, const char *detail);
 
 /* The lease of whoever holds it has passed. */
@@ -60,5 +69,18 @@ void task_lease_passes(const char *id);
 int64_t queue_wake_due(void);
 int64_t queue_reconcile(void);      /* all pages */
 int64_t queue_forget_consumers(int64_t idle_ms);
+int64_t queue_sweep_index(void);                /* all pages */
+int64_t queue_hold(bool pause);
+int64_t queue_budget(int64_t per_minute);
+bool    queue_sweep_document(const char *task_id, const char *document);
+struct task_queue_state queue_state(void);
+
+/* A page of tasks: their ids, each with a comma behind it, good until the test ends. status: -1 =
+ * any; session: NULL = any. */
+struct task_page { const char *ids; size_t count; char next[TASK_CURSOR_SIZE]; enum err_code code; };
+struct task_page task_page(int status, const char *session, int limit, const char *cursor);
+
+enum err_code task_do_retry(const char *id);
+enum err_code task_do_remove(const char *id, enum task_removal what);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/chat/lua_scripts.h"
+#include "lib/chat/session_admin.h"
 #include "lib/chat/session_turn.h"
 #include "tests/unit/session_support.h"
 
@@ -401,26 +401,17 @@ END_TEST
 
 /* --- a deleted session ------------------------------------------------------------------- */
 
-static void on_forgotten(void *arg, const struct redisReply *reply, const struct err *e)
+static void on_forgotten(void *arg, const struct err *e)
 {
     ck_assert_ptr_null(e);
-    ck_assert_str_eq(redis_reply_text(redis_reply_at(reply, 0)).s, "forgotten");
     *(bool *)arg = true;
 }
 
 static void forget_session(void)
 {
-    struct redis_arg keys[] = {
-        REDIS_LIT(HASH), REDIS_LIT(HASH ":msgs"), REDIS_LIT(HASH ":lock"),
-        REDIS_LIT(HASH ":wait"), REDIS_LIT("c1:{default}:idx:sessions"),
-        REDIS_LIT(HASH ":kept"), REDIS_LIT(HASH ":kept:msgs"), REDIS_LIT(KEYS_TASKS_OPEN),
-        REDIS_LIT(KEYS_TASKS_DUE), REDIS_LIT(KEYS_TASKS_STREAM),
-    };
-    struct redis_arg args[] = { REDIS_LIT("s"), REDIS_LIT("600000"), REDIS_LIT("default"),
-                                REDIS_LIT("c1:task:"), REDIS_LIT("runners"), REDIS_LIT("60000") };
     bool done = false;
 
-    redis_eval(child->redis, 0, &lua_session_forget, keys, 10, args, 6, on_forgotten, &done);
+    session_forget(child->redis, &settings, "default", "s", 1, on_forgotten, &done);
     support_until(loop, &done);
 }
 

@@ -7,61 +7,21 @@
 --
 -- KEYS  1 session  2 msgs  3 lock  4 wait  5 index of sessions
 --       6 kept session and 7 its msgs: where a running task looks for them
---       8 open tasks  9 due tasks  10 stream of tasks
--- ARGV  1 session id  2 life of the lock's key, ms  3 tenant
---       4 what stands before the id in a task's key  5 group  6 life of what is kept, ms
+--       8-15 queue of tasks
+-- ARGV  1 group of the runners  2 session id  3 life of the lock's key, ms
+--       4 life of what is kept, ms  5 life of a cancelled task's record, ms
 -- Returns {"forgotten"} or {"unknown"}: there was no such session, nor is one being begun
 --@include turn_queue.inc
 --@include task_queue.inc
 --@include session_index.inc
 local session, msgs, lock, wait, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local kept, kept_msgs, open, due, stream = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local id, lock_life, tenant, task_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local group, kept_life = ARGV[5], ARGV[6]
-
-local function cancel(task, task_id)
-    hush(stream, group, redis.call('HGET', task, 'en'))
-    redis.call('ZREM', due, task_id)
-    redis.call('ZREM', open, task_id)
-    redis.call('HSET', task, 'st', 'failed', 't2', digits(now), 'ec', 'cancelled',
-               'ed', 'The session was deleted.')
-    redis.call('HDEL', task, 'en')
-end
-
--- The session's open tasks, of which there are `count`. They are looked for among all that are
--- open, the newest first: who deletes a session has mostly just written it down, or long ago.
-local function open_tasks(count)
-    local found, step = {}, 500
-    for from = 0, redis.call('ZCARD', open) - 1, step do
-        for _, task_id in ipairs(redis.call('ZREVRANGE', open, from, from + step - 1)) do
-            if #found == count then return found end
-            local seen = redis.call('HMGET', task_prefix .. task_id, 'tn', 'se')
-            if seen[1] == tenant and seen[2] == id then found[#found + 1] = task_id end
-        end
-    end
-    return found
-end
-
--- Cancels those that wait. Returns how many are running.
-local function cancel_tasks(count)
-    local running = 0
-    for _, task_id in ipairs(open_tasks(count)) do
-        local task = task_prefix .. task_id
-        local status = redis.call('HGET', task, 'st')
-        if status == 'pending' then
-            cancel(task, task_id)
-        elseif status == 'running' then
-            running = running + 1
-        end
-    end
-    return running
-end
+local kept, kept_msgs, q = KEYS[6], KEYS[7], queue(8, ARGV[1])
+local id, lock_life, kept_life, record_life = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 -- The session is 404 under its own name from now on.
-local function put_aside(running)
+local function put_aside()
     redis.call('DEL', kept, kept_msgs)
     redis.call('RENAME', session, kept)
-    redis.call('HSET', kept, 'tasks', running)
     redis.call('PEXPIRE', kept, kept_life)
     if redis.call('EXISTS', msgs) == 1 then
         redis.call('RENAME', msgs, kept_msgs)
@@ -69,11 +29,11 @@ local function put_aside(running)
     end
 end
 
-local known = redis.call('HMGET', session, 'created', 'username', 'tasks')
+local known = redis.call('HMGET', session, 'created', 'username')
 if not known[1] and lock_left(lock) == 0 then return { 'unknown' } end
 
-local running = cancel_tasks(tonumber(known[3] or 0))
-if known[1] and running > 0 then put_aside(running) end
+if known[1] and cancel_tasks_of(q, session, record_life) > 0 then put_aside() end
+refill(q)
 redis.call('DEL', session, msgs)
 redis.call('ZREM', index, id)
 if known[2] then redis.call('ZREM', user_index(index, known[2]), id) end

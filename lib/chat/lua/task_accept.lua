@@ -1,33 +1,47 @@
--- task_accept: a new task for the dialog as it is now.
+-- task_accept: a write-to-doc task is accepted, or was before under this Idempotency-Key.
 --
--- Promises: all of it or nothing; a repeat with the same Idempotency-Key makes no second task;
--- the dialog does not expire while the task is open.
+-- Promises: what is written is the dialog as it is now, and its session does not expire before
+-- the task has ended. Record, indexes and a place in the queue, all or nothing.
 --
--- KEYS  1 session  2 msgs  3 task  4 open  5 stream  6 idem ("" = no Idempotency-Key)
--- ARGV  1 task id  2 tenant  3 session id
---       4 what the request says: a hash of session and body  5 life of the idem record, ms
+-- KEYS  1-8 queue  9 session  10 idem ("" = no Idempotency-Key)  11 tenants
+-- ARGV  1 group  2 task id  3 tenant  4 session id
+--       5 what the request says: a hash of session and body  6 life of the idem record, ms
 -- Returns {"accepted", task id}  the first one's, for a repeat
 --         {"unknown"}            there is no such session
 --         {"reused"}             the key belongs to another request
 --@include task_queue.inc
-local session, msgs, task, open, stream, idem = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local id, tenant, name, says, idem_life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local q, session, idem, tenants = queue(1, ARGV[1]), KEYS[9], KEYS[10], KEYS[11]
+local id, tenant, name, says, idem_life = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+-- The session knows its tasks by their ids, also those whose records have expired since.
+local function forget_expired_tasks()
+    for _, field in ipairs(redis.call('HKEYS', session)) do
+        local old = string.match(field, '^t:(.*)')
+        if old and redis.call('EXISTS', q.task .. old) == 0 then
+            redis.call('HDEL', session, field)
+        end
+    end
+end
 
 if idem ~= '' then
     local seen = redis.call('HMGET', idem, 'says', 'task')
     if seen[1] and seen[1] ~= says then return { 'reused' } end
     if seen[2] then return { 'accepted', seen[2] } end
 end
-if redis.call('EXISTS', session) == 0 then return { 'unknown' } end
+if redis.call('HEXISTS', session, 'created') == 0 then return { 'unknown' } end
 
-redis.call('HSET', task, 'tn', tenant, 'se', name, 'nt', redis.call('LLEN', msgs),
-           'st', 'pending', 't0', digits(now))
-redis.call('ZADD', open, digits(now), id)
-ring(stream, task, id)
+redis.call('HSET', q.task .. id, 'tn', tenant, 'se', name, 'nt',
+           redis.call('LLEN', session .. ':msgs'), 'st', 'pending', 't0', digits(now))
+redis.call('ZADD', q.open, digits(now), id)
+redis.call('XADD', index_key(q, tenant, 'tasks'), '*', 't', id)
+redis.call('SADD', tenants, tenant)
+line_up(q, id, tenant)
 
 redis.call('HINCRBY', session, 'tasks', 1)
+redis.call('HSET', session, 't:' .. id, digits(now))
 redis.call('PERSIST', session)
-redis.call('PERSIST', msgs)
+redis.call('PERSIST', session .. ':msgs')
+if redis.call('HLEN', session) % 64 == 0 then forget_expired_tasks() end
 
 if idem ~= '' then
     redis.call('HSET', idem, 'says', says, 'task', id)

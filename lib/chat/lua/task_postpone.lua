@@ -1,28 +1,41 @@
--- task_postpone: this try has failed, or is given up; another is due later.
+-- task_postpone: this try has failed, or is given up; another is due later. Not if the session was
+-- deleted meanwhile: then the task is cancelled, as those which waited were.
 --
 -- Promises: only under the token; a repeat says "held" and changes nothing; the task is in the
 -- set of due ones when its entry leaves the stream.
 --
--- KEYS  1 task  2 stream  3 due
--- ARGV  1 group  2 token  3 task id  4 delay, ms  5 "1" when the attempt counts, else "0"
+-- KEYS  1-8 queue
+-- ARGV  1 group  2 task id  3 token  4 delay, ms  5 "1" when the attempt counts, else "0"
 --       6 code ("" = not a failure: neither try nor error is kept)  7 detail
+--       8 life of a cancelled record, ms (0 = for ever)
 -- Returns {"held"} or {"lost"}
+--@include session_life.inc
 --@include task_queue.inc
-local task, stream, due = KEYS[1], KEYS[2], KEYS[3]
-local group, token, id, delay, counts = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
-local code, detail = ARGV[6], ARGV[7]
+local q, id, token, delay = queue(1, ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local counts, code, detail, record_life = ARGV[5] == '1', ARGV[6], ARGV[7], ARGV[8]
+local task = q.task .. id
 
 local status = status_under(task, token)
-if status ~= 'running' then return { status == 'pending' and 'held' or 'lost' } end
+if status ~= 'running' then return { status and status ~= 'finished' and 'held' or 'lost' } end
 
-hush(stream, group, redis.call('HGET', task, 'en'))
-redis.call('ZADD', due, digits(now + delay), id)
+local seen = redis.call('HMGET', task, 'tn', 'se', 't0')
+local session = session_key(q, seen[1], seen[2])
+if session_of(session, id, seen[3]) == session .. ':kept' then
+    cancel(q, id, 'The session was deleted.', '0 0', record_life)
+    refill(q)
+    return { 'held' }
+end
+
+let_go(q, id)
+redis.call('ZADD', q.due, digits(now + delay), id)
 redis.call('HSET', task, 'st', 'pending')
-redis.call('HDEL', task, 'en', 'un', 'co')
 if not counts then redis.call('HINCRBY', task, 'at', -1) end
 if code == '' then
     redis.call('HINCRBY', task, 'tr', -1)
 else
     redis.call('HSET', task, 'ec', code, 'ed', detail)
+    forget_crashes(task)
 end
+canary_ended(q, id, false)
+refill(q)
 return { 'held' }

@@ -1,14 +1,13 @@
--- task_reconcile: one page of the open index, compared with the stream and the due set.
+-- task_reconcile: one page of the open index, compared with the stream, the line and the due set.
 --
--- Promises: an open task that neither knows is rung again; what is not open any more leaves the
--- index. The keys of the tasks are made from their ids, as nobody knows them before.
+-- Promises: an open task that none of them knows gets its place again; what is not open any more
+-- leaves the index.
 --
--- KEYS  1 open  2 stream  3 due
--- ARGV  1 group  2 what stands before the id in a task's key  3 cursor  4 size of a page
+-- KEYS  1-8 queue
+-- ARGV  1 group  2 cursor  3 size of a page
 -- Returns {next cursor, how many were added again}
 --@include task_queue.inc
-local open, stream, due = KEYS[1], KEYS[2], KEYS[3]
-local group, prefix, cursor, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local q, cursor, size = queue(1, ARGV[1]), ARGV[2], ARGV[3]
 
 local function parts_of(entry)
     local ms, seq = string.match(entry, '^(%d+)-(%d+)$')
@@ -17,12 +16,12 @@ end
 
 -- The group's place in the stream: entries up to here were handed to somebody. nil: no group.
 local function last_delivered()
-    local groups = redis.pcall('XINFO', 'GROUPS', stream)
+    local groups = redis.pcall('XINFO', 'GROUPS', q.stream)
     if groups.err then return nil end
     for _, flat in ipairs(groups) do
         local found = {}
         for i = 1, #flat, 2 do found[flat[i]] = flat[i + 1] end
-        if found['name'] == group then return found['last-delivered-id'] end
+        if found['name'] == q.group then return found['last-delivered-id'] end
     end
 end
 
@@ -37,32 +36,38 @@ end
 -- Handed out, and in nobody's hands now: no runner ever looks there again.
 local function is_stranded(entry)
     return delivered and was_delivered(entry)
-        and #redis.call('XPENDING', stream, group, entry, entry, 1) == 0
+        and #redis.call('XPENDING', q.stream, q.group, entry, entry, 1) == 0
 end
 
 -- Will a runner come across the task by itself? What is left of an entry that leads nowhere goes.
 local function is_known(id, entry)
-    if not entry then return redis.call('ZSCORE', due, id) end
-    local found = redis.call('XRANGE', stream, entry, entry)[1]
+    if not entry then
+        return redis.call('ZSCORE', q.due, id) or redis.call('ZSCORE', q.waiting, id)
+    end
+    local found = redis.call('XRANGE', q.stream, entry, entry)[1]
     -- A stream that was lost and made anew can have given the same id to another task's entry.
     if found and found[2][2] ~= id then return false end
     if found and not is_stranded(entry) then return true end
-    hush(stream, group, entry)
+    hush(q.stream, q.group, entry)
     return false
 end
 
-local page = redis.call('ZSCAN', open, cursor, 'COUNT', size)
+local page = redis.call('ZSCAN', q.open, cursor, 'COUNT', size)
 local ids, added = page[2], 0
 for i = 1, #ids, 2 do
     local id = ids[i]
-    local task = prefix .. id
-    local seen = redis.call('HMGET', task, 'st', 'en')
-    local status, entry = seen[1], seen[2]
+    local seen = redis.call('HMGET', q.task .. id, 'st', 'en', 'tn')
+    local status, entry, tenant = seen[1], seen[2], seen[3]
 
     if status ~= 'pending' and status ~= 'running' then
-        redis.call('ZREM', open, id)
+        redis.call('ZREM', q.open, id)
     elseif not is_known(id, entry) then
-        ring(stream, task, id)
+        if status == 'running' then
+            ring(q, id)
+        else
+            redis.call('HDEL', q.task .. id, 'en')
+            line_up(q, id, tenant)
+        end
         added = added + 1
     end
 end

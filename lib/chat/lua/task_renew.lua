@@ -4,13 +4,13 @@
 -- Redis that was away long has let all leases pass). A bare XCLAIM would let a stalled holder
 -- steal its task back.
 --
--- KEYS  1 task  2 stream
--- ARGV  1 group  2 consumer  3 token  4 lease, ms
+-- KEYS  1-8 queue
+-- ARGV  1 group  2 consumer  3 task id  4 token  5 lease, ms
 -- Returns {"held"} or {"lost"}
 --@include task_queue.inc
-local task, stream = KEYS[1], KEYS[2]
-local group, consumer, token, lease_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local q = queue(1, ARGV[1])
+local consumer, task, token, lease_ms = ARGV[2], q.task .. ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 if status_under(task, token) ~= 'running' then return { 'lost' } end
-lease(stream, group, task, consumer, lease_ms)
+lease(q, task, consumer, lease_ms)
 return { 'held' }

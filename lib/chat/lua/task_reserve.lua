@@ -1,32 +1,77 @@
 -- task_reserve: a runner which was handed this entry of the stream asks for the task.
 --
 -- Promises: one holder at a time; a holder whose lease has passed is replaced and can change
--- nothing from then on; an entry that stands for no work (task settled or gone, or rung twice)
--- goes. Repeating it under the same token counts one attempt only.
+-- nothing from then on; an entry that stands for no work (task settled or gone, rung twice, or
+-- the queue is paused) goes. Repeating it under the same token counts one attempt only.
 --
--- KEYS  1 task  2 stream
--- ARGV  1 group  2 consumer  3 entry  4 token  5 lease, ms
+-- A crash is counted when a lease has passed: its holder neither renewed it nor gave it back. A
+-- task that was in flight in two crashes runs alone next, so that a third tells that it is the
+-- cause. A holder that was only slow takes the crash back, see status_under.
+--
+-- KEYS  1-8 queue
+-- ARGV  1 group  2 consumer  3 task id  4 entry  5 token  6 lease, ms
+--       7 "1" when nothing else is in flight at this runner  8 crashes alone that make poison
 -- Returns {"reserved", {field, value...}}  the whole record
+--         {"poison", {field, value...}}    the same, but it is not to be tried again
+--         {"suspect"}                      ask again when nothing else is in flight
 --         {"settled"}                      the entry was deleted
 --         {"held"}                         another's lease lives
 --@include task_queue.inc
-local task, stream = KEYS[1], KEYS[2]
-local group, consumer, entry, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local lease_ms = tonumber(ARGV[5])
+local q = queue(1, ARGV[1])
+local consumer, id, entry, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local lease_ms, alone, crashes_alone = tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
+local task = q.task .. id
 
-local seen = redis.call('HMGET', task, 'st', 'en', 'tk', 'un')
-local status, current, holder, held_until = seen[1], seen[2], seen[3], seen[4]
+local CRASHES_TOGETHER = 2
+
+local seen = redis.call('HMGET', task, 'st', 'en', 'tk', 'un', 'al', 'tn')
+local status, current, holder, held_until, was = seen[1], seen[2], seen[3], seen[4], seen[5]
+
+local function answer(word)
+    lease(q, task, consumer, lease_ms)
+    return { word, redis.call('HGETALL', task) }
+end
+
+local function is_paused()
+    local control = redis.call('HMGET', q.control, 'hand', 'fault', 'canary')
+    return control[1] or (control[2] and control[3] ~= id)
+end
 
 if current ~= entry or (status ~= 'pending' and status ~= 'running') then
-    hush(stream, group, entry)
+    hush(q.stream, q.group, entry)
     return { 'settled' }
 end
 
-if status == 'pending' or holder ~= token then
-    if status == 'running' and tonumber(held_until) > now then return { 'held' } end
-    redis.call('HINCRBY', task, 'at', 1)
-    redis.call('HINCRBY', task, 'tr', 1)
-    redis.call('HSET', task, 'st', 'running', 't1', digits(now), 'tk', token, 'co', consumer)
+if status == 'running' then
+    if holder == token then return answer(was == 'poison' and 'poison' or 'reserved') end
+    if tonumber(held_until) > now then return { 'held' } end
+    redis.call('HINCRBY', task, 'cr', 1)
+    redis.call('HSET', task, 'ct', holder, 'st', 'pending')
+    redis.call('HDEL', task, 'un', 'co')
+    redis.call('ZREM', q.running, id)
+    if was == 'alone' and redis.call('HINCRBY', task, 'ac', 1) >= crashes_alone then
+        was = 'poison'
+    end
 end
-lease(stream, group, task, consumer, lease_ms)
-return { 'reserved', redis.call('HGETALL', task) }
+
+if is_paused() then
+    let_go(q, id)
+    stand_in_line(q, id, seen[6])
+    return { 'settled' }
+end
+
+local together = tonumber(redis.call('HGET', task, 'cr') or 0) < CRASHES_TOGETHER
+if was ~= 'poison' then
+    if not together and not alone then return { 'suspect' } end
+    was = not together and 'alone'
+end
+if was then
+    redis.call('HSET', task, 'al', was)
+else
+    redis.call('HDEL', task, 'al')
+end
+redis.call('HINCRBY', task, 'at', 1)
+redis.call('HINCRBY', task, 'tr', 1)
+redis.call('HSET', task, 'st', 'running', 't1', digits(now), 'tk', token, 'co', consumer)
+redis.call('ZADD', q.running, digits(now), id)
+return answer(was == 'poison' and 'poison' or 'reserved')

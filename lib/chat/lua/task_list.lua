@@ -1,0 +1,94 @@
+-- task_list: a page of a tenant's tasks, newest first.
+--
+-- Promises: looks at a bounded number of tasks, so a page may hold fewer than were asked for,
+-- even none, while there are more. Takes out of the index what has expired.
+--
+-- KEYS  1-8 queue
+-- ARGV  1 group  2 tenant  3 status ("" = any)  4 session id ("" = any)  5 cursor ("" = the first)
+--       6 how many at most
+-- Returns {"page", next cursor ("" = none), {id, {field, value...}}...}, or {"unknown"}: no such
+-- session
+--@include task_queue.inc
+local q, tenant, status, session_id = queue(1, ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local cursor, most = ARGV[5], tonumber(ARGV[6])
+
+local LOOK_AT_MOST = 2000
+
+-- Each source gives up to `count` pairs {id, cursor behind it}; fewer: there are no more.
+
+local function from_stream(count)
+    local index = index_key(q, tenant, 'tasks')
+    local entries = redis.call('XREVRANGE', index, cursor == '' and '+' or '(' .. cursor, '-',
+                               'COUNT', count)
+    local found = {}
+    for i, entry in ipairs(entries) do
+        found[i] = { entry[2][2], entry[1] }
+        if redis.call('EXISTS', q.task .. entry[2][2]) == 0 then
+            redis.call('XDEL', index, entry[1])
+        end
+    end
+    return found
+end
+
+-- A cursor is <score>:<id>. Where its task has left the set, its score says where it was.
+local function from_set(set, count)
+    local first = 0
+    if cursor ~= '' then
+        local score, id = string.match(cursor, '^(%d+):(.*)$')
+        local rank = redis.call('ZREVRANK', set, id)
+        first = rank and rank + 1 or redis.call('ZCOUNT', set, '(' .. score, '+inf')
+    end
+    local flat, found = redis.call('ZREVRANGE', set, first, first + count - 1, 'WITHSCORES'), {}
+    for i = 1, #flat, 2 do
+        found[#found + 1] = { flat[i], digits(flat[i + 1]) .. ':' .. flat[i] }
+    end
+    return found
+end
+
+local function from_session(count)
+    local flat, all, found = redis.call('HGETALL', session_key(q, tenant, session_id)), {}, {}
+    for i = 1, #flat, 2 do
+        local id = string.match(flat[i], '^t:(.*)')
+        if id then all[#all + 1] = { id, string.format('%015d:%s', math.abs(flat[i + 1]), id) } end
+    end
+    table.sort(all, function(a, b) return a[2] > b[2] end)
+    for _, pair in ipairs(all) do
+        if #found == count then break end
+        if cursor == '' or pair[2] < cursor then found[#found + 1] = pair end
+    end
+    return found
+end
+
+local function source(count)
+    if session_id ~= '' then return from_session(count) end
+    if status == 'pending' then return from_set(q.open, count) end
+    if status == 'running' then return from_set(q.running, count) end
+    if status == 'failed' then return from_set(index_key(q, tenant, 'failed'), count) end
+    return from_stream(count)
+end
+
+if session_id ~= ''
+    and redis.call('HEXISTS', session_key(q, tenant, session_id), 'created') == 0 then
+    return { 'unknown' }
+end
+
+local page, looked = { 'page', '' }, 0
+while looked < LOOK_AT_MOST and #page - 2 < most do
+    local count = math.min(most + 1, LOOK_AT_MOST)
+    local found = source(count)
+    for _, pair in ipairs(found) do
+        if #page - 2 == most then
+            page[2] = cursor
+            return page
+        end
+        local seen = redis.call('HMGET', q.task .. pair[1], 'tn', 'st')
+        if seen[1] == tenant and (status == '' or seen[2] == status) then
+            page[#page + 1] = { pair[1], redis.call('HGETALL', q.task .. pair[1]) }
+        end
+        cursor = pair[2]
+    end
+    if #found < count then return page end
+    looked = looked + count
+end
+page[2] = cursor
+return page
