@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/text.h"
 
 enum { URL_MAX = 4096 };
@@ -182,6 +183,53 @@ bool drive_publish(struct drive_request *q, const char *root, const char *id, co
     json_text(q, "name", name);
     json_name(q, "trashed");
     buf_adds(&q->body, "false}");
+    return done(q);
+}
+
+bool drive_trash(struct drive_request *q, const char *root, const char *id)
+{
+    begin(q, "PATCH", root, FILES, id);
+    parameter(q, "supportsAllDrives", "true");
+    parameter(q, "fields", "id");
+    json_begin(q);
+    json_name(q, "trashed");
+    buf_adds(&q->body, "true}");
+    return done(q);
+}
+
+/* Ids are made of letters, digits, '-' and '_'; a folder's comes from the settings, though. */
+static void quoted(struct buf *out, const char *value)
+{
+    buf_addc(out, '\'');
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            buf_addc(out, '\\');
+        buf_addc(out, *value);
+    }
+    buf_addc(out, '\'');
+}
+
+bool drive_list_staged(struct drive_request *q, const char *root, const char *folder,
+                       const char *installation, int64_t before, const char *page_token)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    struct buf query;
+
+    begin(q, "GET", root, FILES, "");
+    buf_init(&query, URL_MAX);
+    quoted(&query, folder);
+    buf_adds(&query, " in parents and trashed = false and appProperties has "
+             "{ key='confabInstallation' and value=");
+    quoted(&query, installation);
+    buf_addf(&query, " } and createdTime < '%s'", clock_rfc3339(before, time));
+    parameter(q, "q", buf_ok(&query) ? query.data : "");
+    if (page_token[0])
+        parameter(q, "pageToken", page_token);
+    parameter(q, "pageSize", "100");
+    parameter(q, "supportsAllDrives", "true");
+    parameter(q, "includeItemsFromAllDrives", "true");
+    parameter(q, "fields", "nextPageToken,files(id,appProperties)");
+    buf_close(&query);
     return done(q);
 }
 

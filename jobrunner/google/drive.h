@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/buf.h"
 
@@ -43,6 +44,11 @@ bool drive_fill(struct drive_request *q, const char *root, const char *id, const
 /* Names it, takes it out of the bin, and moves it. add and remove: folder ids, or "". */
 bool drive_publish(struct drive_request *q, const char *root, const char *id, const char *name,
                    const char *add, const char *remove);
+bool drive_trash(struct drive_request *q, const char *root, const char *id);
+/* What this installation made in this folder before that time (wall ms), out of the bin: id and
+ * appProperties of each. page_token: "" = the first page. */
+bool drive_list_staged(struct drive_request *q, const char *root, const char *folder,
+                       const char *installation, int64_t before, const char *page_token);
 
 /* The same as drive_fill for what is larger than DRIVE_SIMPLE_MAX: the answer's Location is
  * where the bytes go. */

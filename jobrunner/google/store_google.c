@@ -18,12 +18,15 @@
 #include "jobrunner/google/call.h"
 #include "jobrunner/google/google_error.h"
 #include "jobrunner/google/staging.h"
+#include "jobrunner/google/sweeper.h"
 #include "jobrunner/google/upload.h"
 #include "jobrunner/store.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
+#include "lib/chat/task_queue.h"
 
-enum { ID_SIZE = 128, REQUEST_MAX = 8192, MAX_IDLE = 16, CONNECT_TIMEOUT = 10000 };
+enum { ID_SIZE = 128, REQUEST_MAX = 8192, MAX_IDLE = 16, CONNECT_TIMEOUT = 10000,
+       BUDGET_AGAIN_MS = 500 };
 
 struct google_store {
     struct store           store;       /* first */
@@ -32,6 +35,8 @@ struct google_store {
     struct http           *http, *http_once;
     struct tokens         *tokens;
     struct staging        *staging;
+    struct sweeper        *sweeper;
+    struct redis          *redis;
     char                  *root;
 };
 
@@ -45,6 +50,9 @@ struct google_op {
     struct store_handlers   on;
     void                   *arg;
     struct timer            begin;
+    struct timer            ask_again;  /* for a write out of the budget */
+    struct task_call       *budget;     /* the same, under way */
+    int64_t                 step_ms;    /* what the step may take that waits for it */
     struct staging_wait    *waiting;    /* in SETUP, after its checkpoint */
     struct google_call     *call;       /* in CREATE, PUBLISH */
     struct google_upload   *upload;     /* in FILL */
@@ -84,6 +92,8 @@ static void op_enter(struct google_op *op, enum google_state next)
 static void op_free(struct google_op *op)
 {
     timer_stop(&op->begin);
+    timer_stop(&op->ask_again);
+    task_call_cancel(op->budget);
     staging_cancel(op->waiting);
     google_call_cancel(op->call);
     google_upload_cancel(op->upload);
@@ -125,9 +135,43 @@ static void checkpoint(struct google_op *op, int64_t ms)
     op->on.on_checkpoint(op->arg, op->unrecorded[0] ? op->unrecorded : NULL, ms);
 }
 
+/* All runners share the writes of a minute, if they are limited: each waits for its turn before
+ * the checkpoint, so that the wait is no part of the time for which the lease is needed. */
+static void ask_for_a_write(void *arg);
+
+static void on_budget(void *arg, int64_t wait_ms, const struct err *e)
+{
+    struct google_op *op = arg;
+
+    op->budget = NULL;
+    if (e)
+        timer_set(&op->ask_again, BUDGET_AGAIN_MS);
+    else if (wait_ms > 0)
+        timer_set(&op->ask_again, wait_ms);
+    else
+        checkpoint(op, op->step_ms);
+}
+
+static void ask_for_a_write(void *arg)
+{
+    struct google_op *op = arg;
+    const struct google_store *store = op->store;
+
+    op->budget = task_budget(store->redis, store->settings->google.writes_per_minute, on_budget,
+                             op);
+    if (!op->budget)
+        timer_set(&op->ask_again, BUDGET_AGAIN_MS);
+}
+
 static void on_ready(void *arg, int64_t ms)
 {
-    checkpoint(arg, ms);
+    struct google_op *op = arg;
+
+    op->step_ms = ms;
+    if (op->store->settings->google.writes_per_minute > 0)
+        ask_for_a_write(op);
+    else
+        checkpoint(op, ms);
 }
 
 static void google_proceed(struct store_op *o)
@@ -333,6 +377,7 @@ static struct store_op *google_write(struct store *s, const struct store_job *jo
     if (strlen(job->document) < sizeof(op->document))
         strcpy(op->document, job->document);
     timer_init(&op->begin, store->google.loop, on_begin, op);
+    timer_init(&op->ask_again, store->google.loop, ask_for_a_write, op);
     timer_set(&op->begin, 0);
     return &op->op;
 }
@@ -346,6 +391,7 @@ static void google_close(struct store *s)
 {
     struct google_store *store = (struct google_store *)s;
 
+    sweeper_free(store->sweeper);
     staging_free(store->staging);
     tokens_free(store->tokens);
     http_free(store->http);
@@ -383,6 +429,7 @@ static enum err_code google_open(const struct store_deps *d, struct store **out,
     }
     store->store.kind = &store_google;
     store->settings = settings;
+    store->redis = d->redis;
     store->root = root_of(settings->google.api_root);
     store->http = tokens.http = http_new(d->loop, &http);
     http.max_idle = 0;
@@ -397,7 +444,9 @@ static enum err_code google_open(const struct store_deps *d, struct store **out,
         .timeout = settings->google.timeout, .upload_timeout = settings->google.upload_timeout,
     };
     store->staging = staging_new(&store->google, d->redis, settings);
-    if (!store->root || !store->http_once || !store->tokens || !store->staging) {
+    store->sweeper = sweeper_new(&store->google, d->redis, store->staging, settings);
+    if (!store->root || !store->http_once || !store->tokens || !store->staging ||
+        !store->sweeper) {
         google_close(&store->store);
         return err_set(e, ERR_INTERNAL, "out of memory");
     }
