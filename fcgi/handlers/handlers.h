@@ -9,6 +9,9 @@ void handle_chat(struct request *r);            /* chat.c */
 void handle_write_to_doc(struct request *r);    /* write_to_doc.c */
 void handle_task_status(struct request *r);     /* tasks.c */
 void handle_task(struct request *r);
+void handle_task_retry(struct request *r);
+void handle_task_delete(struct request *r);
+void handle_tasks(struct request *r);            /* tasks_list.c */
 void handle_usage(struct request *r);           /* usage.c */
 void handle_session_create(struct request *r);  /* sessions.c */
 void handle_session(struct request *r);

@@ -2,16 +2,20 @@
  * GET /api/v1/ready: what this child needs for its work, each with its state.
  *
  *   ready        all is well
- *   degraded     200: chats work, but something wants the operator's attention
+ *   degraded     200: chats work, but something wants the operator's attention: children die, or
+ *                the queue of tasks is paused
  *   unavailable  503: Redis is away, or does not keep data although it must */
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/response.h"
+#include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/chat/task_queue.h"
 #include "lib/io/pool.h"
 
 void handle_health(struct request *r)
@@ -90,17 +94,39 @@ static void check_pool(struct report *p, const struct app *app)
     buf_addf(&p->body, ",\"living\":%zu,\"configured\":%lld}", living, wanted);
 }
 
-static void on_pong(void *arg, const struct redisReply *pong, const struct err *e)
+static void add_time(struct buf *out, const char *name, int64_t wall_ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+
+    add_text(out, name, wall_ms ? clock_rfc3339(wall_ms, text) : NULL);
+}
+
+/* Nothing is lost while the queue is paused: tasks are accepted, and wait. */
+static void check_tasks(struct report *p, const struct task_queue_state *s)
+{
+    static const struct task_queue_state unknown;
+
+    if (!s)
+        s = &unknown;
+    check_begin(p, "tasks", s->paused ? DEGRADED : READY);
+    add_text(&p->body, "paused", !s->paused ? NULL : s->by_hand ? "by_hand" : s->code);
+    add_text(&p->body, "problem", s->paused ? s->words : NULL);
+    add_time(&p->body, "since", s->since);
+    add_time(&p->body, "next_try", s->next_try);
+    buf_addf(&p->body, ",\"open\":%" PRId64 ",\"running\":%" PRId64 "}", s->open, s->running);
+}
+
+static void on_state(void *arg, const struct task_queue_state *s, const struct err *e)
 {
     struct request *r = arg;
     struct report p = { .worst = READY };
     struct buf whole;
 
-    (void)pong;
     buf_init(&p.body, 4096);
     check_redis(&p, !e);
     check_durability(&p, r->app);
     check_model(&p, r->app);
+    check_tasks(&p, s);
     check_pool(&p, r->app);
     buf_init(&whole, 8192);
     buf_addf(&whole, "{\"status\":\"%s\",\"checks\":{%s}}", states[p.worst],
@@ -112,11 +138,10 @@ static void on_pong(void *arg, const struct redisReply *pong, const struct err *
 
 void handle_ready(struct request *r)
 {
-    struct redis_arg ping = REDIS_LIT("PING");
     struct err e = ERR_NONE;
 
     /* Asked anew each time: a Redis that is stuck still has its connection. */
-    if (!redis_command(r->app->redis, 0, &ping, 1, on_pong, r)) {
+    if (!task_queue_state(r->app->redis, on_state, r)) {
         err_set(&e, ERR_INTERNAL, "asking Redis: out of memory");
         response_error(r, &e);
     }
