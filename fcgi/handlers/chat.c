@@ -248,7 +248,7 @@ static void ask(struct chat *c, const struct session_begun *begun)
     buf_init(&memory, MEMORY_MAX);
     q = chat_question(c->app, &c->in, begun, &c->request->log, &memory, &c->asked_tokens);
     c->fold = chat_question_fold(&q, begun);
-    c->asked_bytes = strlen(q.system) + q.user_len;
+    c->asked_bytes = strlen(q.system) + q.memory.len + q.user_len;
     for (size_t i = 0; i < q.window_count; i++)
         c->asked_bytes += q.window[i].len;
     c->asked_us = clock_us();
