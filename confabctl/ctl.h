@@ -44,6 +44,15 @@ int ctl_key_add(struct ctl *c, int argc, char **argv);      /* key.c */
 int ctl_key_list(struct ctl *c, int argc, char **argv);
 int ctl_key_revoke(struct ctl *c, int argc, char **argv);
 int ctl_pool(struct ctl *c, int argc, char **argv);         /* pool.c */
+int ctl_tasks_list(struct ctl *c, int argc, char **argv);   /* tasks.c */
+int ctl_tasks_show(struct ctl *c, int argc, char **argv);
+int ctl_tasks_retry(struct ctl *c, int argc, char **argv);
+int ctl_tasks_retry_all(struct ctl *c, int argc, char **argv);
+int ctl_tasks_cancel(struct ctl *c, int argc, char **argv);
+int ctl_tasks_delete(struct ctl *c, int argc, char **argv);
+int ctl_tasks_pause(struct ctl *c, int argc, char **argv);  /* tasks_queue.c */
+int ctl_tasks_resume(struct ctl *c, int argc, char **argv);
+int ctl_tasks_queue(struct ctl *c, int argc, char **argv);
 int ctl_usage(struct ctl *c, int argc, char **argv);        /* usage.c */
 
 #endif

@@ -266,7 +266,7 @@ static void on_found(void *arg, const struct redisReply *reply, const struct err
         c.tell.found(c.arg, NULL, e);
         return;
     }
-    if (!task_from_reply(c.id, reply, &t, &fault) && strcmp(t.tenant, c.tenant) != 0)
+    if (!task_from_reply(c.id, reply, &t, &fault) && *c.tenant && strcmp(t.tenant, c.tenant) != 0)
         err_set(&fault, ERR_NO_TASK, "there is no such task");
     if (fault.code)
         c.tell.found(c.arg, NULL, &fault);

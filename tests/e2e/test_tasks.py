@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.confabctl import confabctl
 from tests.support.proc import until
 
 TASKS = "/api/v1/tasks"
@@ -243,3 +244,67 @@ def test_what_a_crash_left_in_staging_is_trashed(stacks):
     until(lambda: not stack.google.staged(), "the orphan is trashed", 20)
     assert stack.redis.command("ZSCORE", "c1:tasks:swept", orphan.id)
     assert [file for file in stack.google.visible() if file.name == chat.session]
+
+
+# confabctl
+
+def ctl(stack, *words, status=0):
+    ran = confabctl(stack, "tasks", *words)
+    assert ran.status == status, ran
+    return ran
+
+
+def test_the_operators_list_has_the_tasks_of_all_tenants(idle):
+    _, task = written(idle)
+    chat, other = written(idle)
+    idle.redis.command("HSET", "c1:task:theirs", "tn", "acme", "se", "s", "st", "pending", "nt", 0,
+                       "t0", 1772357400000)
+    idle.redis.command("XADD", "c1:{acme}:idx:tasks", "*", "t", "theirs")
+    idle.redis.command("SADD", "c1:tasks:tenants", "acme")
+    assert {line.split()[0] for line in ctl(idle, "list").lines} == {task.id, other.id, "theirs"}
+    assert ctl(idle, "list", "--tenant", "acme").lines[0].split()[-2:] == ["acme", "s"]
+    assert [line.split()[0] for line in ctl(idle, "list", "--session", chat.session).lines] \
+        == [other.id]
+    assert len(ctl(idle, "list", "--limit", "2").lines) == 2
+    assert not ctl(idle, "list", "--status", "failed").lines
+    assert ctl(idle, "show", task.id).lines == [
+        idle.client.get(f"{TASKS}/{task.id}").body.decode()]
+
+
+def test_the_operator_cancels_retries_and_deletes(idle):
+    tasks = [written(idle)[1] for _ in range(3)]
+    ctl(idle, "cancel", tasks[0].id)
+    ctl(idle, "cancel", tasks[0].id, "nosuchtask", status=1)
+    failed(idle, tasks[1])
+    failed(idle, tasks[2])
+    assert ctl(idle, "retry-all", "--code", "another").out.startswith("0 tried again")
+    assert ctl(idle, "retry-all").out.startswith("2 tried again")
+    assert [task.status for task in tasks] == ["failed", "pending", "pending"]
+    ctl(idle, "retry", tasks[0].id)
+    idle.runner.start(idle.env)
+    for task in tasks:
+        task.wait()
+    ctl(idle, "delete", *(task.id for task in tasks))
+    assert not ctl(idle, "list").lines
+
+
+def test_the_operator_pauses_and_resumes(stacks):
+    stack = stacks(children=1)
+    ctl(stack, "pause", "Google is being moved")
+    _, task = written(stack)
+    said = stack.wait_ready("degraded")["checks"]["tasks"]
+    assert said["paused"] == "by_hand" and said["problem"] == "Google is being moved"
+    assert "by hand" in ctl(stack, "queue").out
+    assert task.status == "pending"
+    ctl(stack, "resume")
+    task.wait()
+    stack.wait_ready("ready")
+
+
+@pytest.mark.parametrize("words", [
+    ["show"], ["retry"], ["list", "--status", "done"], ["list", "x"], ["list", "--limit", "0"],
+    ["pause", "a", "b"], ["resume", "x"], ["retry-all", "x"],
+])
+def test_the_operator_is_told_the_usage(stack, words):
+    ran = ctl(stack, *words, status=2)
+    assert f"confabctl tasks {words[0]}" in ran.err

@@ -2,16 +2,21 @@
 -- record goes, and the document stays.
 --
 -- KEYS  1-8 queue
--- ARGV  1 group  2 task id  3 tenant  4 "1" when one that waits may be cancelled
+-- ARGV  1 group  2 task id  3 tenant ("" = whose it may be)
+--       4 "1" when one that waits may be cancelled
 --       5 "1" when a record may go  6 life of the session, see session_life.inc
 --       7 life of a cancelled record, ms (0 = for ever)
 -- Returns {"done"}, {"unknown"}, or {status}: that it has, and which does not allow it
 --@include session_life.inc
 --@include task_queue.inc
-local q, id, tenant = queue(1, ARGV[1]), ARGV[2], ARGV[3]
+local q, id, asking = queue(1, ARGV[1]), ARGV[2], ARGV[3]
 local may_cancel, may_delete = ARGV[4] == '1', ARGV[5] == '1'
 local session_rule, record_life = ARGV[6], ARGV[7]
 local task = q.task .. id
+
+local seen = redis.call('HMGET', task, 'st', 'tn', 'se', 't0')
+local status, tenant = seen[1], seen[2]
+if not tenant or (asking ~= '' and asking ~= tenant) then return { 'unknown' } end
 
 -- The entry stands under the time of acceptance, unless the clock went back: then the next look
 -- through the index finds that there is no record.
@@ -21,10 +26,6 @@ local function leave_index(created)
         if entry[2][2] == id then redis.call('XDEL', index, entry[1]) end
     end
 end
-
-local seen = redis.call('HMGET', task, 'st', 'tn', 'se', 't0')
-local status = seen[1]
-if not status or seen[2] ~= tenant then return { 'unknown' } end
 
 if status == 'pending' and may_cancel then
     cancel(q, id, 'Somebody cancelled it.', session_rule, record_life)
