@@ -100,10 +100,14 @@ class Stream:
         """More bytes; False at the end."""
         if self._over:
             return False
-        data = self._head().read1(65536)
+        data = self.read()
         self._over = not data
         self._reader.feed(data)
         return not self._over
+
+    def read(self) -> bytes:
+        """The next bytes of the body as they come, instead of events; b"" at its end."""
+        return self._head().read1(65536)
 
     def next(self) -> Event:
         """The next event. EOFError when the stream ends without one."""
