@@ -12,7 +12,7 @@ from tests.support.stack import Stack
 HEALTH, READY = "/api/v1/health", "/api/v1/ready"
 STATUS, TASK = "/api/v1/status/0123456789abcdef", "/api/v1/tasks/0123456789abcdef"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "FOO")
-ALLOWED = {CHAT: "POST", WRITE: "POST", STATUS: "GET, HEAD", TASK: "GET, HEAD",
+ALLOWED = {CHAT: "POST", WRITE: "POST", STATUS: "GET, HEAD", TASK: "GET, HEAD, DELETE",
            HEALTH: "GET, HEAD", READY: "GET, HEAD"}
 
 
