@@ -198,6 +198,18 @@ bool task_json(struct buf *out, const struct task *t, const char *doc_folder)
 
 /* --- accepting one --- */
 
+/* As hard to guess as 128 random bits, and short, as it stands in Redis four times a task. Never
+ * begins with a sign, which a command line would take for an option. */
+static void make_id(char out[KEYS_TASK_MAX + 1])
+{
+    enum { LEN = 22 };
+    static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    for (size_t i = 0; i < LEN; i++)
+        out[i] = letters[arc4random_uniform(sizeof letters - 1)];
+    out[LEN] = '\0';
+}
+
 static void on_accepted(void *arg, const struct redisReply *reply, const struct err *e)
 {
     struct task_call c = *(struct task_call *)arg;
@@ -231,7 +243,7 @@ struct task_call *task_accept(struct redis *r, const struct settings *s,
     struct task_args a = task_args_queue();
     char name[65], says[65] = "";
 
-    text_random_hex(call.id, 16);
+    make_id(call.id);
     if (q->idempotency_key) {
         const char *key = q->idempotency_key;
         const char *body = q->body_hash ? q->body_hash : "";

@@ -9,7 +9,7 @@
 
 #include "lib/chat/task.h"
 
-enum { TASK_TOKEN_SIZE = 33 };
+enum { TASK_TOKEN_SIZE = 17 };
 
 enum task_reserved {
     TASK_RESERVED,      /* ours: status running, attempt counted, lease begun */
@@ -22,7 +22,7 @@ enum task_reserved {
 /* t is borrowed, set with TASK_RESERVED and TASK_POISON only. e NULL or set. */
 typedef void task_reserve_fn(void *arg, enum task_reserved what, const struct task *t,
                              const struct err *e);
-/* entry: the stream entry's id. token: 32 hex digits, the fence, one for each reservation. alone:
+/* entry: the stream entry's id. token: 16 hex digits, the fence, one for each reservation. alone:
  * nothing else is in flight in this process, nor will be until this has ended. */
 struct task_ask { const char *id, *entry, *token, *consumer; bool alone; };
 struct task_call *task_reserve(struct redis *r, const struct settings *s, const struct task_ask *q,

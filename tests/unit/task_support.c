@@ -254,7 +254,7 @@ enum task_reserved task_take_entry(const char *consumer, const char *id, const c
     *h = (struct hold){ .consumer = consumer };
     snprintf(h->task.id, sizeof h->task.id, "%s", id);
     snprintf(h->entry, sizeof h->entry, "%s", entry);
-    text_random_hex(h->token, 16);
+    text_random_hex(h->token, (TASK_TOKEN_SIZE - 1) / 2);
     return task_take_again(h);
 }
 

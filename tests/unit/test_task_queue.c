@@ -274,7 +274,7 @@ static enum task_reserved dies_and_is_taken_over(struct hold *h, bool alone)
     task_lease_passes(h->task.id);
     snprintf(next.task.id, sizeof next.task.id, "%s", h->task.id);
     snprintf(next.entry, sizeof next.entry, "%s", h->entry);
-    snprintf(next.token, sizeof next.token, "%032x", rand());
+    snprintf(next.token, sizeof next.token, "%016x", rand());
     *h = next;
     return task_take_again(h);
 }
