@@ -23,6 +23,13 @@ local function forget_expired_tasks()
     end
 end
 
+-- Under its time, by which it is found again; unless the clock went back.
+local function enter_index()
+    local index = index_key(q, tenant, 'tasks')
+    local entry = redis.pcall('XADD', index, digits(now) .. '-*', 't', id)
+    if type(entry) == 'table' and entry.err then redis.call('XADD', index, '*', 't', id) end
+end
+
 if idem ~= '' then
     local seen = redis.call('HMGET', idem, 'says', 'task')
     if seen[1] and seen[1] ~= says then return { 'reused' } end
@@ -33,7 +40,7 @@ if redis.call('HEXISTS', session, 'created') == 0 then return { 'unknown' } end
 redis.call('HSET', q.task .. id, 'tn', tenant, 'se', name, 'nt',
            redis.call('LLEN', session .. ':msgs'), 'st', 'pending', 't0', digits(now))
 redis.call('ZADD', q.open, digits(now), id)
-redis.call('XADD', index_key(q, tenant, 'tasks'), '*', 't', id)
+enter_index()
 redis.call('SADD', tenants, tenant)
 line_up(q, id, tenant)
 
