@@ -2,6 +2,7 @@
  * when its owner is stuck or dead. Leases are long unless a test is about their end, so who
  * begins "now" was woken. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -341,6 +342,50 @@ START_TEST(a_dead_waiter_holds_nobody_up_for_longer_than_a_lease)
 }
 END_TEST
 
+/* As if Redis's clock had been an hour ahead when this was written. */
+static void set_clock_back(const char *field)
+{
+    free(support_redis_ask(redis_server, "HINCRBY " HASH ":lock %s 3600000", field));
+}
+
+START_TEST(a_dead_owners_lease_is_no_longer_when_the_clock_was_set_back)
+{
+    struct user *second;
+    int64_t began;
+
+    settings.session.lease = 2 * SHORT_LEASE_MS;
+    holder_of(a);
+    child_kill(a);
+    set_clock_back("until");
+    began = clock_ms();
+    second = user_begin(b, "s");
+    user_until_begun_now(second);
+    ck_assert_int_lt(clock_ms() - began, settings.session.lease + SLACK_MS);
+}
+END_TEST
+
+START_TEST(nor_is_a_dead_waiters_place)
+{
+    struct user *first, *third;
+    char *waiter, field[200];
+    int64_t began;
+
+    settings.session.lease = 2 * SHORT_LEASE_MS;
+    first = holder_of(a);
+    waiter_of(b, 1);
+    child_kill(b);
+    waiter = support_redis_ask(redis_server, "ZRANGE " HASH ":wait 0 0");
+    snprintf(field, sizeof(field), "w:%.*s", (int)strcspn(waiter, "\n"), waiter);
+    free(waiter);
+    set_clock_back(field);
+    third = waiter_of(a, 2);
+    began = clock_ms();
+    save_now(first);
+    user_until_begun_now(third);
+    ck_assert_int_lt(clock_ms() - began, settings.session.lease + SLACK_MS);
+}
+END_TEST
+
 /* What a stopped process finds when it goes on: its lease has ended. */
 static void end_lease(void)
 {
@@ -457,6 +502,8 @@ static void add_stuck_tests(TCase *c)
     tcase_add_test(c, a_turn_longer_than_its_lease_keeps_the_lock);
     tcase_add_test(c, a_dead_owner_holds_the_lock_for_its_lease_and_no_longer);
     tcase_add_test(c, a_dead_waiter_holds_nobody_up_for_longer_than_a_lease);
+    tcase_add_test(c, a_dead_owners_lease_is_no_longer_when_the_clock_was_set_back);
+    tcase_add_test(c, nor_is_a_dead_waiters_place);
     tcase_add_test(c, a_stalled_owner_is_refused_once_another_has_begun);
     tcase_add_test(c, a_stalled_owner_that_gives_up_does_not_free_anothers_lock);
     tcase_add_test(c, a_stalled_owner_renews_no_lock_that_is_not_its_own);

@@ -57,8 +57,17 @@ if idem ~= '' then
     may_wait = may_wait or seen[2] == 'running'
 end
 
-local left = lock_left(lock)
+-- What ends later than if it began now was begun before the clock was set back. It begins anew, or
+-- the dead would hold the session until the clock has caught up; the living renew it anyway.
+local function left_at_most(life, field, left)
+    if left <= life then return left end
+    redis.call('HSET', lock, field, digits(now + life))
+    return life
+end
+
+local left = left_at_most(lease, 'until', lock_left(lock))
 local first = queue_first(lock, wait)
+if first then left_at_most(wait_life, 'w:' .. first, redis.call('HGET', lock, 'w:' .. first) - now) end
 if left > 0 or (first and first ~= me) then
     if not redis.call('ZSCORE', wait, me) then
         if not may_wait then return { 'busy', left } end
