@@ -61,8 +61,8 @@ struct model_handlers {
     void (*on_text)(void *arg, const char *text, size_t len);
     /* The end. e NULL: the answer is whole, though its text may be empty. ERR_UPSTREAM,
      * ERR_UPSTREAM_REFUSED, ERR_UPSTREAM_BUSY (with the retry_after that the server named),
-     * ERR_UPSTREAM_QUOTA, ERR_UPSTREAM_SLOW, ERR_INTERNAL (out of memory). answer is NULL
-     * when e is set. Both are borrowed. The call is gone. */
+     * ERR_UPSTREAM_QUOTA, ERR_UPSTREAM_SLOW, ERR_POOL_BUSY (out of files), ERR_INTERNAL (out of
+     * memory). answer is NULL when e is set. Both are borrowed. The call is gone. */
     void (*on_done)(void *arg, const struct model_answer *answer, const struct err *e);
 };
 

@@ -218,7 +218,7 @@ static enum upstream_verdict verdict(const struct upstream_call *c, const struct
 {
     if (!e || c->text_len > 0 || request_is_at_fault(c, e))
         return UPSTREAM_ANSWERED;
-    if (e->code == ERR_INTERNAL)
+    if (e->code == ERR_INTERNAL || e->code == ERR_POOL_BUSY)
         return UPSTREAM_UNDECIDED;
     return c->state <= CALL_WAIT ? UPSTREAM_UNHEARD : UPSTREAM_FAILED;
 }

@@ -59,8 +59,8 @@ struct http_handlers {
     bool (*on_body)(void *arg, const char *bytes, size_t len);
     /* status 0: none came. e NULL: the response arrived whole, whatever its status. Otherwise
      * ERR_UPSTREAM (refused, reset, cut, not HTTP), ERR_UPSTREAM_SLOW (a timeout, that of the
-     * connection included), or ERR_INTERNAL (the request could not be made). The call is gone
-     * after it. */
+     * connection included), ERR_POOL_BUSY (no file is left for a connection), or ERR_INTERNAL
+     * (the request could not be made). The call is gone after it. */
     void (*on_done)(void *arg, int status, const struct err *e);
 };
 

@@ -1,6 +1,8 @@
 /* One transfer as libcurl sees it: its options, and what comes out of it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lib/base/clock.h"
 #include "lib/io/http_call.h"
@@ -155,6 +157,20 @@ static int on_sending(void *arg, char *to, char *from, int to_port, int from_por
     return CURL_PREREQFUNC_ABORT;
 }
 
+/* That we have no file left is nobody's fault but ours. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    struct http_call *c = arg;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+
+    (void)purpose;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+        give_up(c, ERR_POOL_BUSY, "no file is left for a connection");
+    else if (c->problem == ERR_POOL_BUSY)       /* there was none for another of its addresses */
+        c->problem = ERR_OK;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static bool set_headers(struct http_call *c, const char *const *headers)
 {
     /* No waiting for "100 Continue": our bodies are small, and many servers never say it. */
@@ -239,6 +255,8 @@ bool transfer_prepare(struct http_call *c, const struct http_request *q)
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c);
+    curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETDATA, c);
     set_limits(c);
     return set_protocol(c, q->url) && set_method(c, q) && set_headers(c, q->headers);
 }

@@ -24,14 +24,16 @@ _DIED = "Spawning child"        # what multiwatch says when it has to replace on
 class Pool(Process):
     """The FastCGI children under spawn-fcgi and multiwatch."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, backlog: int = 4096) -> None:
         super().__init__("pool", directory / "pool.log")
         self.socket = directory / "fcgi.sock"
         self.expected_deaths = 0
+        self.backlog = backlog
 
     def start(self, env: Mapping[str, str]) -> Pool:
         self.socket.unlink(missing_ok=True)
-        self.run("spawn-fcgi", "-n", "-s", self.socket, "-M", "0660", "-b", "4096", "--",
+        self.run("spawn-fcgi", "-n", "-s", self.socket, "-M", "0660", "-b",
+                 self.backlog, "--",
                  "/usr/bin/multiwatch", "-r", "1000000", "-f", env["FCGI_CHILDREN"], "--", FCGI,
                  env=env)
         return self

@@ -34,18 +34,19 @@ _SANITIZERS = {
 class Stack:
     """children: FastCGI processes. runner, redis: whether they are started. google: documents
     go to the stand-in instead of to a folder; "service_account" or "authorized_user". flavor: of
-    the model's server."""
+    the model's server. backlog: of the pool's socket."""
 
     living: list[Stack] = []
 
     def __init__(self, *, children: int = 2, runner: bool = True, redis: bool = True,
                  google: str | None = None, durable: bool = True, flavor: str = "openai",
+                 backlog: int = 4096,
                  **settings: str | int) -> None:
         # Short, as names of unix sockets are: 108 bytes at most.
         self.directory = Path(tempfile.mkdtemp(prefix="confab-"))
         self.documents = self.directory / "documents"
         self.redis = Redis(self.directory, durable=durable)
-        self.pool = Pool(self.directory)
+        self.pool = Pool(self.directory, backlog)
         self.runner = Runner(self.directory)
         self.nginx = Nginx(self.directory)
         self.model = Model(flavor=flavor)

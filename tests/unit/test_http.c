@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
@@ -240,6 +242,24 @@ START_TEST(a_port_where_nobody_listens_is_an_upstream_error_and_comes_later)
     ck_assert_int_eq(got.code, ERR_UPSTREAM);
     ck_assert_int_eq(got.done_status, 0);
     ck_assert_ptr_nonnull(strstr(got.detail, "refused"));
+}
+END_TEST
+
+START_TEST(that_no_file_is_left_is_our_own_fault)
+{
+    const struct raw_answer answer = { .bytes = OK_HELLO };
+    struct rlimit before, few;
+
+    serve(&answer, 1);
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = before;
+    few.rlim_cur = (rlim_t)dup(0);      /* what is open stays so */
+    setrlimit(RLIMIT_NOFILE, &few);
+    ask(&got);
+    wait_done();
+    setrlimit(RLIMIT_NOFILE, &before);
+    ck_assert_int_eq(got.code, ERR_POOL_BUSY);
+    close((int)few.rlim_cur);
 }
 END_TEST
 
@@ -764,6 +784,7 @@ static TCase *answers(void)
     tcase_add_test(tc, an_identity_encoding_is_taken);
     tcase_add_test(tc, a_reset_in_the_body_is_an_upstream_error);
     tcase_add_test(tc, a_port_where_nobody_listens_is_an_upstream_error_and_comes_later);
+    tcase_add_test(tc, that_no_file_is_left_is_our_own_fault);
     tcase_add_test(tc, headers_without_end_are_an_upstream_error);
     tcase_add_loop_test(tc, each_time_limit_ends_a_call_that_stalls, 0, COUNT(slow));
     tcase_add_test(tc, bytes_that_come_keep_a_slow_answer_alive);
