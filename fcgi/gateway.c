@@ -297,6 +297,7 @@ struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *ro
     timer_init(&g->cut, app->loop, on_cut, g);
     g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     event_assign(&g->acceptable, g->conns.base, listen_fd, EV_READ | EV_PERSIST, on_acceptable, g);
+    event_priority_set(&g->acceptable, LOOP_URGENT);    /* or the backlog fills in a crowd */
     if (g->spare_fd < 0 || evutil_make_socket_nonblocking(listen_fd) != 0 ||
         event_add(&g->acceptable, NULL) != 0) {
         gateway_free(g);

@@ -22,6 +22,7 @@ struct loop {
 struct loop *loop_new(void)
 {
     struct loop *l = calloc(1, sizeof *l);
+    const struct timeval at_most = { 0, 5000 };     /* what is urgent waits for the usual */
     struct event_config *config;
 
     loop_memory_init();
@@ -29,10 +30,13 @@ struct loop *loop_new(void)
     signal(SIGPIPE, SIG_IGN);
     if (l && config) {
         event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+        event_config_set_max_dispatch_interval(config, &at_most, -1, LOOP_USUAL);
         l->base = event_base_new_with_config(config);
     }
     if (config)
         event_config_free(config);
+    if (l && l->base)
+        event_base_priority_init(l->base, LOOP_USUAL + 1);
     if (l && !l->base) {
         free(l);
         l = NULL;

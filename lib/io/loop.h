@@ -21,6 +21,10 @@ void         loop_run(struct loop *l);
 void         loop_stop(struct loop *l);
 struct event_base *loop_base(struct loop *l);   /* for the files of io/ and the gateway */
 
+/* libevent's priorities. Everything is usual; what is urgent (event_priority_set) is looked for
+ * again after a few milliseconds, however much else there is to do. */
+enum { LOOP_URGENT, LOOP_USUAL };
+
 /* A timer inside its owner's struct. After timer_init it is idle. It fires once, from the
  * loop, never from timer_set itself. 0 ms means the loop's next turn, which is how
  * a callback is kept from running before the call that promised it has returned.
