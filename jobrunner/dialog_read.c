@@ -14,41 +14,46 @@
 
 enum {
     PAGE_TURNS = 50,
+    TURN_MAX = 64 << 20,    /* bytes of a turn's HTML */
     AGAIN_MS = 250,         /* while Redis is away */
 };
 
 static const struct dialog_fault
     gone = { false, "dialog_gone", "The dialog does not exist any more." },
     broken = { false, "dialog_broken", "A turn of the dialog cannot be read." },
-    too_large = { false, "dialog_too_large", "The dialog is too large for one document." },
+    too_large = { false, "dialog_too_large", "The dialog is too large to be written." },
     unreadable = { true, "dialog_unreadable", "The dialog could not be read." };
 
 struct dialog_read {
     struct sessions     *sessions;      /* borrowed, as the next two */
     const struct task   *task;
-    struct buf          *html;
+    struct dialog_pages *pages;
     dialog_read_fn      *fn;
     void                *arg;
     struct timer         again;
     struct session_read *page;          /* under way, or NULL */
     bool                 has_last;      /* the facts are known */
     int64_t              done;          /* turns that are rendered */
+    int64_t              chars;         /* of the page so far, in UTF-16 units */
     struct dialog_facts  facts;
     char                 model[128];    /* what facts.model points to */
+    char                 title[KEYS_SESSION_MAX + 24];      /* the same of facts.title */
 };
 
 static void ask(void *arg);
 static void on_page(void *arg, const struct session_page *page, const struct err *e);
 
 struct dialog_read *dialog_read(struct loop *l, struct sessions *s, const struct task *t,
-                                struct buf *html, dialog_read_fn *fn, void *arg)
+                                struct dialog_pages *pages, dialog_read_fn *fn, void *arg)
 {
     struct dialog_read *r = calloc(1, sizeof *r);
 
     if (!r)
         return NULL;
-    *r = (struct dialog_read){ .sessions = s, .task = t, .html = html, .fn = fn, .arg = arg };
-    r->facts = (struct dialog_facts){ .title = t->session, .session_id = t->session,
+    *r = (struct dialog_read){ .sessions = s, .task = t, .pages = pages, .fn = fn, .arg = arg };
+    pages->count = 0;
+    snprintf(r->title, sizeof r->title, "%s", t->session);
+    r->facts = (struct dialog_facts){ .title = r->title, .session_id = t->session,
                                       .turns = t->turns, .model = r->model };
     timer_init(&r->again, l, ask, r);
     ask(r);
@@ -110,6 +115,74 @@ static bool decode(const struct dialog_read *r, const struct session_part *entry
     return false;
 }
 
+/* What Google counts: the text outside of tags. An entity counts for more than it is. */
+static int64_t characters(const struct buf *html)
+{
+    int64_t units = 0;
+    bool tag = false;
+
+    for (size_t i = 0; i < html->len; i++) {
+        unsigned char c = (unsigned char)html->data[i];
+
+        if (c == '<')
+            tag = true;
+        if (!tag)
+            units += ((c & 0xC0) != 0x80) + (c >= 0xF0);
+        if (c == '>')
+            tag = false;
+    }
+    return units;
+}
+
+/* html holds one more page. */
+static void page_ends(struct dialog_read *r)
+{
+    struct dialog_pages *p = r->pages;
+
+    dialog_html_end(&p->html);
+    p->ends[p->count++] = p->html.len;
+    r->chars = 0;
+}
+
+static void page_begins(struct dialog_read *r)
+{
+    if (r->pages->count > 0)
+        snprintf(r->title, sizeof r->title, "%s (part %zu)", r->task->session,
+                 r->pages->count + 1);
+    dialog_html_begin(&r->pages->html, &r->facts);
+}
+
+/* On this page or on a new one. False: there would be too many pages. */
+static bool add_turn(struct dialog_read *r, const struct buf *turn)
+{
+    int64_t chars = characters(turn);
+
+    if (r->pages->page_max > 0 && r->chars > 0 && r->chars + chars > r->pages->page_max) {
+        if (r->pages->count + 1 == STORE_PAGES_MAX)
+            return false;
+        page_ends(r);
+        page_begins(r);
+    }
+    r->chars += chars;
+    buf_add(&r->pages->html, turn->data, turn->len);
+    return true;
+}
+
+static bool render_turn(struct dialog_read *r, const struct turn *t)
+{
+    struct buf turn;
+    bool ok;
+
+    if (r->done == 0) {
+        r->facts.started_at = t->asked_at;
+        page_begins(r);
+    }
+    buf_init(&turn, TURN_MAX);
+    ok = dialog_html_turn(&turn, t, ++r->done) && add_turn(r, &turn);
+    buf_close(&turn);
+    return ok && buf_ok(&r->pages->html);
+}
+
 static bool take_last(struct dialog_read *r, const struct session_page *page)
 {
     struct turn_holder holder;
@@ -117,7 +190,7 @@ static bool take_last(struct dialog_read *r, const struct session_page *page)
 
     r->has_last = true;
     if (page->count == 0) {
-        dialog_html_begin(r->html, &r->facts);
+        page_begins(r);
         return true;
     }
     if (!decode(r, &page->entries[page->count - 1], &last, &holder))
@@ -128,27 +201,37 @@ static bool take_last(struct dialog_read *r, const struct session_page *page)
     return true;
 }
 
-static bool take_turns(struct dialog_read *r, const struct session_page *page)
+/* NULL: all is well. */
+static const struct dialog_fault *take_turns(struct dialog_read *r,
+                                             const struct session_page *page)
 {
-    for (size_t i = 0; i < page->count; i++) {
+    bool fits = true;
+
+    for (size_t i = 0; i < page->count && fits; i++) {
         struct turn_holder holder;
         struct turn t;
 
         if (!decode(r, &page->entries[i], &t, &holder))
-            return false;
-        if (r->done == 0) {
-            r->facts.started_at = t.asked_at;
-            dialog_html_begin(r->html, &r->facts);
-        }
-        dialog_html_turn(r->html, &t, ++r->done);
+            return &broken;
+        fits = render_turn(r, &t);
         turn_release(&holder);
     }
-    return true;
+    return fits ? NULL : &too_large;
+}
+
+static const struct dialog_fault *take(struct dialog_read *r, const struct session_page *page)
+{
+    if (!is_ours(r, page))
+        return &gone;
+    if (!r->has_last)
+        return take_last(r, page) ? NULL : &broken;
+    return take_turns(r, page);
 }
 
 static void on_page(void *arg, const struct session_page *page, const struct err *e)
 {
     struct dialog_read *r = arg;
+    const struct dialog_fault *f;
 
     r->page = NULL;
     if (e && e->code == ERR_STORE) {
@@ -156,16 +239,12 @@ static void on_page(void *arg, const struct session_page *page, const struct err
     } else if (e) {
         log_error(NULL, "task=%s dialog=unreadable words=\"%s\"", r->task->id, e->detail);
         done(r, &unreadable);
-    } else if (!is_ours(r, page)) {
-        done(r, &gone);
-    } else if (!(r->has_last ? take_turns(r, page) : take_last(r, page))) {
-        done(r, &broken);
-    } else if (!buf_ok(r->html)) {
-        done(r, &too_large);
+    } else if ((f = take(r, page))) {
+        done(r, f);
     } else if (r->done < r->task->turns) {
         ask(r);
     } else {
-        dialog_html_end(r->html);
-        done(r, buf_ok(r->html) ? NULL : &too_large);
+        page_ends(r);
+        done(r, buf_ok(&r->pages->html) ? NULL : &too_large);
     }
 }

@@ -1,9 +1,10 @@
 #ifndef CONFAB_DIALOG_READ_H
 #define CONFAB_DIALOG_READ_H
-/* The dialog of a task as one HTML page: read from Redis a page of turns at a time, each rendered
- * as it comes, so that only the result is ever whole in memory. It is the dialog as it was when
- * the task was accepted, whatever was said since. */
+/* The dialog of a task as HTML: read from Redis some turns at a time, each rendered as it comes, so
+ * that only the result is ever whole in memory. It is the dialog as it was when the task was
+ * accepted, whatever was said since, and even if its session was deleted since. */
 
+#include "jobrunner/store.h"
 #include "lib/base/buf.h"
 #include "lib/chat/session.h"
 #include "lib/chat/task.h"
@@ -15,13 +16,22 @@ struct dialog_fault {
     const char *code, *words;
 };
 
+/* One page, or several in a row, each whole in itself. A turn is never cut. */
+struct dialog_pages {
+    struct buf html;                    /* the owner's; made with a maximum */
+    int64_t    page_max;                /* characters of a page's turns, in UTF-16 units, tags
+                                           not counted; 0 = no bound */
+    size_t     ends[STORE_PAGES_MAX];   /* where in html each one ends */
+    size_t     count;
+};
+
 struct dialog_read;
-/* f NULL: html holds the page. The dialog_read is gone. */
+/* f NULL: pages hold the dialog. The dialog_read is gone. */
 typedef void dialog_read_fn(void *arg, const struct dialog_fault *f);
-/* Waits for Redis as long as it takes. t and html are borrowed until the callback, which never
+/* Waits for Redis as long as it takes. t and pages are borrowed until the callback, which never
  * comes before the call has returned. NULL: out of memory, no callback. */
 struct dialog_read *dialog_read(struct loop *l, struct sessions *s, const struct task *t,
-                                struct buf *html, dialog_read_fn *fn, void *arg);
+                                struct dialog_pages *pages, dialog_read_fn *fn, void *arg);
 /* No callback comes any more. NULL: nothing. */
 void dialog_read_cancel(struct dialog_read *r);
 

@@ -22,6 +22,11 @@ const char *store_name(const struct store *s)
     return s->kind->name;
 }
 
+int64_t store_page_max(const struct store *s)
+{
+    return s->kind->page_max ? s->kind->page_max(s) : 0;
+}
+
 struct store_op *store_write(struct store *s, const struct store_job *job,
                              const struct store_handlers *on, void *arg)
 {

@@ -26,11 +26,16 @@ enum store_verdict {
     STORE_IMPOSSIBLE,    /* this job can never succeed */
 };
 
+/* A dialog that is larger than the store's documents may be comes as several pages in a row, each
+ * of which becomes a document; their ids are recorded as one text, with blanks between them. */
+enum { STORE_PAGES_MAX = 16, STORE_DOCUMENT_SIZE = 1024 };
 struct store_job {                   /* borrowed until on_done or store_cancel */
     const char *task_id;
     const char *name;                /* of the document: the session id */
     const char *document;            /* recorded by an earlier attempt, or "" */
     const char *html; size_t html_len;
+    const size_t *page_ends;         /* in html; may be NULL when there is one */
+    size_t pages;                    /* 0 is 1 */
 };
 
 struct store_handlers {
@@ -50,6 +55,8 @@ struct store_deps { struct loop *loop; struct redis *redis; const struct setting
 enum err_code store_open(const struct store_deps *d, struct store **out, struct err *e);
 void          store_close(struct store *s);
 const char   *store_name(const struct store *s);     /* "google", "folder" */
+/* Most characters of a document's text, in UTF-16 units; 0 = no bound. */
+int64_t       store_page_max(const struct store *s);
 
 /* Never calls back before it has returned. NULL: out of memory, no callback. */
 struct store_op *store_write(struct store *s, const struct store_job *job,
@@ -68,6 +75,7 @@ struct store_kind {
                               const struct store_handlers *on, void *arg);
     void (*proceed)(struct store_op *op);
     void (*cancel)(struct store_op *op);
+    int64_t (*page_max)(const struct store *s);     /* NULL: no bound */
 };
 struct store    { const struct store_kind *kind; };
 struct store_op { const struct store_kind *kind; };

@@ -22,7 +22,7 @@
 #include "jobrunner/retry.h"
 
 enum {
-    HTML_MAX = 32 << 20,
+    HTML_MAX = 64 << 20,
     PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 2000,    /* between tries while Redis is away */
 };
 
@@ -52,8 +52,8 @@ struct write_doc {
     struct task                  task;          /* only its id until it is reserved */
     struct lease                 lease;         /* from READ to PROCEED */
 
-    struct buf                   html;
-    struct store_job             job;           /* borrows from task and html */
+    struct dialog_pages          pages;
+    struct store_job             job;           /* borrows from task and pages */
     char                         document[sizeof ((struct task *)0)->document];
     int64_t                      step_ms;       /* what the store's next step may take */
 
@@ -123,7 +123,7 @@ static void stop_work(struct write_doc *w)
     w->call = NULL;
     w->reading = NULL;
     w->op = NULL;
-    buf_close(&w->html);
+    buf_close(&w->pages.html);
 }
 
 struct write_doc *write_doc_start(const struct write_doc_deps *d, const struct write_doc_job *job,
@@ -143,7 +143,8 @@ struct write_doc *write_doc_start(const struct write_doc_deps *d, const struct w
     log_prefix(&w->log, "task=%s", w->task.id);
     text_random_hex(w->token, (TASK_TOKEN_SIZE - 1) / 2);
     timer_init(&w->again, d->loop, on_again, w);
-    buf_init(&w->html, HTML_MAX);
+    buf_init(&w->pages.html, HTML_MAX);
+    w->pages.page_max = store_page_max(d->store);
     enter(w, RESERVE);
     return w;
 }
@@ -278,7 +279,7 @@ void write_doc_renew(struct write_doc *w)
 
 static void read_dialog(struct write_doc *w)
 {
-    w->reading = dialog_read(w->deps->loop, w->deps->sessions, &w->task, &w->html, on_read, w);
+    w->reading = dialog_read(w->deps->loop, w->deps->sessions, &w->task, &w->pages, on_read, w);
     if (!w->reading)
         again(w);
 }
@@ -294,7 +295,9 @@ static void on_read(void *arg, const struct dialog_fault *f)
     }
     w->job = (struct store_job){ .task_id = w->task.id, .name = w->task.session,
                                  .document = w->task.document,
-                                 .html = w->html.data, .html_len = w->html.len };
+                                 .html = w->pages.html.data,
+                                 .html_len = w->pages.html.len,
+                                 .page_ends = w->pages.ends, .pages = w->pages.count };
     enter(w, WRITE);
 }
 

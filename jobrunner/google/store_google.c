@@ -1,6 +1,6 @@
 /* Documents as Google Docs: the store that never shows one twice.
  *
- *   SETUP -> CREATE -> FILL -> PUBLISH -> done
+ *   SETUP -> (CREATE -> FILL)* -> PUBLISH* -> done
  *      \-------------^   the id is known from an earlier attempt
  *
  * Google refuses ids that we choose, so a document that is made may be made without our learning of
@@ -9,7 +9,10 @@
  * they can be repeated for ever. A crash inside CREATE leaves an empty document in
  * staging, which carries the installation and the task.
  *
- * A recorded document that is gone (404) is made anew, once in an attempt. */
+ * A recorded document that is gone (404) is made anew, once in an attempt.
+ *
+ * A dialog that is larger than a document may be comes in several pages: all are made and filled
+ * one after the other before the first is published. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +29,8 @@
 #include "lib/chat/task_queue.h"
 
 enum { ID_SIZE = 128, REQUEST_MAX = 8192, MAX_IDLE = 16, CONNECT_TIMEOUT = 10000,
-       BUDGET_AGAIN_MS = 500 };
+       BUDGET_AGAIN_MS = 500, NAME_SIZE = 320,
+       SHORT_ID = STORE_DOCUMENT_SIZE / STORE_PAGES_MAX };
 
 struct google_store {
     struct store           store;       /* first */
@@ -42,6 +46,12 @@ struct google_store {
 
 enum google_state { SETUP, CREATE, FILL, PUBLISH };
 
+/* A document: of the dialog, or of one page of it. */
+struct google_page {
+    char document[ID_SIZE];             /* "" = not made yet */
+    char parent[ID_SIZE];               /* where it lies now, as FILL learned */
+};
+
 struct google_op {
     struct store_op         op;         /* first */
     enum google_state       state;
@@ -56,9 +66,11 @@ struct google_op {
     struct staging_wait    *waiting;    /* in SETUP, after its checkpoint */
     struct google_call     *call;       /* in CREATE, PUBLISH */
     struct google_upload   *upload;     /* in FILL */
-    char document[ID_SIZE], unrecorded[ID_SIZE];
+    struct google_page      pages[STORE_PAGES_MAX];
+    size_t                  page, count;        /* the one in work, and how many there are */
+    bool                    unrecorded;         /* one of them was just made */
+    char                    documents[STORE_DOCUMENT_SIZE];     /* their ids, as recorded */
     char staging[ID_SIZE], installation[STAGING_INSTALLATION_SIZE];
-    char parent[ID_SIZE];               /* where the document lies now, as FILL learned */
     bool made_anew, staging_made_anew;  /* once each in an attempt */
 };
 
@@ -100,15 +112,44 @@ static void op_free(struct google_op *op)
     free(op);
 }
 
+/* The ids of those that are made, with blanks between them. */
+static const char *join(struct google_op *op)
+{
+    size_t at = 0;
+
+    op->documents[0] = '\0';
+    for (size_t i = 0; i < op->count && at < sizeof(op->documents); i++)
+        if (op->pages[i].document[0])
+            at += (size_t)snprintf(op->documents + at, sizeof(op->documents) - at, "%s%s",
+                                   at ? " " : "", op->pages[i].document);
+    return op->documents;
+}
+
+static void split(struct google_op *op, const char *documents)
+{
+    for (size_t i = 0; i < op->count && *documents; i++) {
+        size_t len = strcspn(documents, " ");
+
+        if (len < ID_SIZE)
+            memcpy(op->pages[i].document, documents, len);
+        documents += len + (documents[len] == ' ');
+    }
+}
+
 static void op_done(struct google_op *op, enum store_verdict verdict, const struct err *e)
 {
     struct store_handlers on = op->on;
     void *arg = op->arg;
-    char document[ID_SIZE];
+    char documents[STORE_DOCUMENT_SIZE];
 
-    memcpy(document, op->document, sizeof(document));
+    strcpy(documents, join(op));
     op_free(op);
-    on.on_done(arg, verdict, document, e);
+    on.on_done(arg, verdict, documents, e);
+}
+
+static struct google_page *page_of(struct google_op *op)
+{
+    return &op->pages[op->page];
 }
 
 static void op_fail(struct google_op *op, enum store_verdict verdict, const struct err *e)
@@ -132,7 +173,7 @@ static void op_say(struct google_op *op, enum store_verdict verdict, const char 
 /* op may be gone after it, so this is the last thing its caller does. */
 static void checkpoint(struct google_op *op, int64_t ms)
 {
-    op->on.on_checkpoint(op->arg, op->unrecorded[0] ? op->unrecorded : NULL, ms);
+    op->on.on_checkpoint(op->arg, op->unrecorded ? join(op) : NULL, ms);
 }
 
 /* All runners share the writes of a minute, if they are limited: each waits for its turn before
@@ -178,7 +219,7 @@ static void google_proceed(struct store_op *o)
 {
     struct google_op *op = (struct google_op *)o;
 
-    op->unrecorded[0] = '\0';
+    op->unrecorded = false;
     if (op->upload)
         google_upload_proceed(op->upload);
     else if (op->call)
@@ -229,7 +270,7 @@ static void on_setup(void *arg, const char *folder, const char *installation,
     }
     snprintf(op->staging, sizeof(op->staging), "%s", folder);
     snprintf(op->installation, sizeof(op->installation), "%s", installation);
-    op_enter(op, op->document[0] ? FILL : CREATE);
+    op_enter(op, page_of(op)->document[0] ? FILL : CREATE);
 }
 
 /* --- CREATE --- */
@@ -274,11 +315,11 @@ static void on_created(void *arg, const struct google_result *r)
         no_staging_folder(op);
     else if (r->verdict != STORE_OK)
         op_fail(op, r->verdict, r->err);
-    else if (!id || !*id || strlen(id) >= sizeof(op->document))
+    else if (!id || !*id || strlen(id) >= (op->count > 1 ? SHORT_ID : ID_SIZE) || strchr(id, ' '))
         op_say(op, STORE_TRY_AGAIN, "Google Drive's answer has no id");
     else {
-        strcpy(op->document, id);
-        strcpy(op->unrecorded, id);
+        strcpy(page_of(op)->document, id);
+        op->unrecorded = true;
         op_enter(op, FILL);
     }
 }
@@ -288,9 +329,11 @@ static void on_created(void *arg, const struct google_result *r)
 static void fill(struct google_op *op)
 {
     const struct google_handlers on = { .on_ready = on_ready, .on_done = on_filled };
+    size_t from = op->page > 0 ? op->job->page_ends[op->page - 1] : 0;
+    size_t to = op->count > 1 ? op->job->page_ends[op->page] : op->job->html_len;
 
-    op->upload = google_upload(&op->store->google, op->document, op->job->html, op->job->html_len,
-                               &on, op);
+    op->upload = google_upload(&op->store->google, page_of(op)->document, op->job->html + from,
+                               to - from, &on, op);
     if (!op->upload)
         op_say(op, STORE_TRY_AGAIN, "out of memory");
 }
@@ -303,8 +346,19 @@ static void no_document(struct google_op *op)
         return;
     }
     op->made_anew = true;
-    op->document[0] = op->unrecorded[0] = '\0';
+    page_of(op)->document[0] = '\0';
+    op->unrecorded = false;
     op_enter(op, CREATE);
+}
+
+static void next_page(struct google_op *op)
+{
+    if (++op->page < op->count) {
+        op_enter(op, page_of(op)->document[0] ? FILL : CREATE);
+    } else {
+        op->page = 0;
+        op_enter(op, PUBLISH);
+    }
 }
 
 static void on_filled(void *arg, const struct google_result *r)
@@ -319,8 +373,8 @@ static void on_filled(void *arg, const struct google_result *r)
         op_fail(op, r->verdict, r->err);
     else {
         /* Not told where it lies, we take it to be where it was made. */
-        snprintf(op->parent, sizeof(op->parent), "%s", parent ? parent : op->staging);
-        op_enter(op, PUBLISH);
+        snprintf(page_of(op)->parent, ID_SIZE, "%s", parent ? parent : op->staging);
+        next_page(op);
     }
 }
 
@@ -329,12 +383,18 @@ static void on_filled(void *arg, const struct google_result *r)
 static void publish(struct google_op *op)
 {
     const char *dialogs = op->store->settings->google.folder_id;
-    bool there = strcmp(op->parent, dialogs) == 0;
+    const struct google_page *page = page_of(op);
+    bool there = strcmp(page->parent, dialogs) == 0;
     struct drive_request q;
+    char name[NAME_SIZE];
 
+    if (op->count > 1)
+        snprintf(name, sizeof(name), "%s (%zu/%zu)", op->job->name, op->page + 1, op->count);
+    else
+        snprintf(name, sizeof(name), "%s", op->job->name);
     drive_request_init(&q, REQUEST_MAX);
-    drive_publish(&q, op->store->root, op->document, op->job->name, there ? "" : dialogs,
-                  there ? "" : op->parent);
+    drive_publish(&q, op->store->root, page->document, name, there ? "" : dialogs,
+                  there ? "" : page->parent);
     op->call = ask(op, &q, on_published);
     if (!op->call)
         op_say(op, STORE_TRY_AGAIN, "out of memory");
@@ -345,9 +405,11 @@ static void on_published(void *arg, const struct google_result *r)
     struct google_op *op = arg;
 
     op->call = NULL;
-    if (r->verdict == STORE_OK)
+    if (r->verdict == STORE_OK && ++op->page < op->count)
+        op_enter(op, PUBLISH);
+    else if (r->verdict == STORE_OK)
         op_done(op, STORE_OK, NULL);
-    else if (status_of(r) == 404 && google_error_names(r->reply, op->document))
+    else if (status_of(r) == 404 && google_error_names(r->reply, page_of(op)->document))
         no_document(op);
     else
         op_fail(op, r->verdict, r->err);
@@ -374,8 +436,8 @@ static struct store_op *google_write(struct store *s, const struct store_job *jo
     op->job = job;
     op->on = *on;
     op->arg = arg;
-    if (strlen(job->document) < sizeof(op->document))
-        strcpy(op->document, job->document);
+    op->count = job->pages > 1 ? job->pages : 1;
+    split(op, job->document);
     timer_init(&op->begin, store->google.loop, on_begin, op);
     timer_init(&op->ask_again, store->google.loop, ask_for_a_write, op);
     timer_set(&op->begin, 0);
@@ -398,6 +460,11 @@ static void google_close(struct store *s)
     http_free(store->http_once);
     free(store->root);
     free(store);
+}
+
+static int64_t google_page_max(const struct store *s)
+{
+    return ((const struct google_store *)s)->settings->google.document_max;
 }
 
 static char *root_of(const char *url)
@@ -462,4 +529,5 @@ const struct store_kind store_google = {
     .write = google_write,
     .proceed = google_proceed,
     .cancel = google_cancel,
+    .page_max = google_page_max,
 };

@@ -113,6 +113,7 @@ struct settings {
         char   *subject;
         int64_t timeout;                /* of one call */
         int64_t upload_timeout;
+        int64_t document_max;           /* characters of a document; more make several */
         int64_t writes_per_minute;      /* of all runners together; 0 = not limited */
         int64_t orphan_age;             /* of what nobody knows in the staging folder; 0 = keep */
     } google;

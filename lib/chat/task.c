@@ -151,7 +151,7 @@ static void document_url(struct buf *url, const struct task *t, const char *doc_
         return;
     if (!strcmp(t->store, "google")) {
         buf_adds(url, "https://docs.google.com/document/d/");
-        text_percent_encode(t->document, strlen(t->document), url);
+        text_percent_encode(t->document, strcspn(t->document, " "), url);   /* the first page */
         buf_adds(url, "/edit");
     } else if (!strcmp(t->store, "folder") && doc_folder && *doc_folder == '/') {
         buf_adds(url, "file://");

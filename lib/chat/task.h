@@ -47,7 +47,8 @@ struct task {
     int64_t          attempts, tries;    /* see at and tr above */
     int64_t          created_at, started_at, finished_at;    /* wall ms; 0 = not yet */
     char             store[16];          /* "google" | "folder", once a document is known */
-    char             document[256];      /* its id in that store, or "" */
+    char             document[1024];     /* its id in that store, or ""; of a large dialog's pages
+                                            each its own, with blanks between them */
     char             error_code[40];     /* of the last failed try, or "" */
     char             error_detail[256];
 };

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.google_files import DOCUMENT
 from tests.support.keys import USER
+from tests.support.seed import seed
 from tests.support.stack import Stack
 
 # Short, so that a hang or a dead runner is noticed soon.
@@ -23,7 +24,7 @@ def never_seen_unfinished(request):
     for stack in Stack.living:
         if stack.google:
             assert not stack.google.ever_visible_empty()
-            assert stack.google.most_visible(_task_of) <= 1
+            assert stack.google.most_visible(lambda f: (f.name, *_task_of(f))) <= 1
 
 
 def _task_of(file):
@@ -188,6 +189,53 @@ def test_secrets_stay_out_of_the_log(stack):
     assertions = {request.form.get("assertion") for request in stack.google.tokens.requests}
     assert tokens and assertions
     assert not [secret for secret in tokens | assertions | {"PRIVATE KEY"} if secret in log]
+
+
+# Large dialogs
+
+@pytest.fixture
+def roomy(stacks):
+    return stacks(google="service_account", children=1, GOOGLE_UPLOAD_TIMEOUT="20s",
+                  TASK_LEASE="1m")
+
+
+def pages_of(stack, chat):
+    """(name, text) of the dialog's documents, by their numbers."""
+    return sorted((file.name, file.text) for file in stack.google.visible()
+                  if file.name.startswith(chat.session))
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+def test_a_dialog_of_ten_thousand_turns_goes_up_in_pieces(roomy, cut):
+    chat = roomy.chat("long")
+    seed(roomy, chat.session, 10_000, "- **a**\\n- *b*\\n- `c`\\n- **d**")
+    if cut:
+        roomy.google.faults.add("upload.put", "cut", "partly")
+    chat.write_to_doc().wait()
+    pages = [text for _, text in pages_of(roomy, chat)]
+    assert max(len(text.encode()) for text in pages) > 5 << 20
+    assert roomy.google.calls_of("upload.put")
+    for turn in (1, 5_000, 10_000):
+        assert sum(text.count(f"question {turn}<") for text in pages) == 1
+
+
+@pytest.mark.parametrize("fault", [None, ("files.create", "cut", 3), ("files.update", "cut", 4),
+                                   ("files.update", "cut", 9)])
+def test_a_dialog_too_large_for_one_document_becomes_several_numbered_ones(roomy, fault):
+    chat = roomy.chat("huge")
+    seed(roomy, chat.session, 6_000, "a\u00e4\U0001f600" * 200)     # 800 units each
+    if fault:
+        method, kind, skip = fault
+        roomy.google.faults.add(method, kind, "after", skip=skip)
+    record = chat.write_to_doc().wait()
+    pages = pages_of(roomy, chat)
+    assert [name for name, _ in pages] == [f"huge ({n}/7)" for n in range(1, 8)]
+    whole = "".join(text for _, text in pages)
+    assert [whole.count(f"question {turn}<") for turn in (1, 3_000, 6_000)] == [1, 1, 1]
+    assert "question 1<" in pages[0][1] and "question 6000<" in pages[6][1]
+    [first] = [file for file in roomy.google.visible() if file.name == "huge (1/7)"]
+    assert first.id in record["document_url"]
+    assert len(roomy.google.staged()) == (fault is not None and fault[0] == "files.create")
 
 
 # Runners that die

@@ -72,6 +72,9 @@ static struct store_op *fake_write(struct store *s, const struct store_job *job,
     snprintf(op->task_id, sizeof op->task_id, "%s", job->task_id);
     snprintf(op->document, sizeof op->document, "doc-%.40s", job->task_id);
     snprintf(fake.html, sizeof fake.html, "%.*s", (int)job->html_len, job->html);
+    fake.pages = job->pages;
+    for (size_t n = 0; n < job->pages; n++)
+        fake.page_ends[n] = job->page_ends[n];
     snprintf(fake.known, sizeof fake.known, "%s", job->document);
     timer_init(&op->timer, task_loop, on_fake_timer, op);
     timer_set(&op->timer, 0);
@@ -94,8 +97,16 @@ static void fake_cancel(struct store_op *op)
     op_free((struct fake_op *)op);
 }
 
-static const struct store_kind fake_kind = { "fake", NULL, NULL, NULL, fake_write, fake_proceed,
-                                             fake_cancel };
+static int64_t fake_page_max(const struct store *s)
+{
+    (void)s;
+    return fake.page_max;
+}
+
+static const struct store_kind fake_kind = {
+    .name = "fake", .write = fake_write, .proceed = fake_proceed, .cancel = fake_cancel,
+    .page_max = fake_page_max,
+};
 
 void fake_release(void)
 {

@@ -20,6 +20,8 @@ extern struct fake_store {
     struct fake_op    *ops[OPS_MAX];
     int                open, most_open, begun, proceeded, cancelled, done;
     char               html[100000];    /* of the latest write */
+    size_t             pages, page_ends[STORE_PAGES_MAX];   /* the same */
+    int64_t            page_max;
     char               known[64];       /* the document known before it */
 } fake;
 /* What is held, and all that comes, may end. */

@@ -57,6 +57,70 @@ START_TEST(the_document_is_the_dialog_as_it_was_at_acceptance)
 }
 END_TEST
 
+/* The characters of two turns and a half. */
+static int64_t two_turns(void)
+{
+    const char *id;
+    int64_t count = 0;
+    bool tag = false;
+
+    task_dialog("one", 1);
+    machine_start(&machines[0]);
+    id = task_make("one");
+    until_status(id, TASK_FINISHED);
+    machine_kill(&machines[0]);
+    for (const char *c = strstr(fake.html, "</table>"); *c; c++) {
+        tag = tag || *c == '<';
+        count += !tag;
+        tag = tag && *c != '>';
+    }
+    return count * 5 / 2;
+}
+
+START_TEST(a_dialog_larger_than_a_document_comes_in_pages_and_no_turn_is_cut)
+{
+    const char *id;
+
+    task_dialog("five", 5);
+    fake.page_max = two_turns();
+    machine_start(&machines[0]);
+    id = task_make("five");
+    until_status(id, TASK_FINISHED);
+    ck_assert_uint_eq(fake.pages, 3);
+    ck_assert_uint_eq(fake.page_ends[2], strlen(fake.html));
+    for (int i = 0; i < 3; i++) {
+        size_t from = i ? fake.page_ends[i - 1] : 0;
+        char page[50000], turn[32];
+
+        snprintf(page, sizeof page, "%.*s", (int)(fake.page_ends[i] - from), fake.html + from);
+        ck_assert_int_eq(strncmp(page, "<!DOCTYPE", 9), 0);
+        ck_assert_ptr_nonnull(strstr(page, "</html>"));
+        for (int n = 1; n <= 5; n++) {
+            snprintf(turn, sizeof turn, "question %d", n);
+            ck_assert_int_eq(strstr(page, turn) != NULL, (n - 1) / 2 == i);
+        }
+        ck_assert_int_eq(strstr(page, "(part 2)") != NULL, i == 1);
+    }
+}
+END_TEST
+
+START_TEST(a_dialog_of_too_many_pages_is_told)
+{
+    const char *id;
+
+    fake.page_max = 1;                  /* each turn its own */
+    task_dialog("all", STORE_PAGES_MAX);
+    task_dialog("many", STORE_PAGES_MAX + 1);
+    machine_start(&machines[0]);
+    id = task_make("all");
+    until_status(id, TASK_FINISHED);
+    ck_assert_uint_eq(fake.pages, STORE_PAGES_MAX);
+    id = task_make("many");
+    until_status(id, TASK_FAILED);
+    ck_assert_str_eq(task_field(id, "ec"), "dialog_too_large");
+}
+END_TEST
+
 START_TEST(a_long_dialog_is_read_whole_and_in_order)
 {
     const char *id;
@@ -432,6 +496,8 @@ int main(void)
     tcase_add_unchecked_fixture(t, task_case_setup, task_case_teardown);
     tcase_add_checked_fixture(t, runner_setup, runner_teardown);
     tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_dialog_larger_than_a_document_comes_in_pages_and_no_turn_is_cut);
+    tcase_add_test(t, a_dialog_of_too_many_pages_is_told);
     tcase_add_test(t, an_accepted_task_is_written_and_finished);
     tcase_add_test(t, a_task_accepted_while_the_runner_waits_is_begun_at_once);
     tcase_add_test(t, the_document_is_the_dialog_as_it_was_at_acceptance);

@@ -3,7 +3,8 @@
 -- Promises: only under the token, and never a document that the sweeper has marked to be trashed.
 --
 -- KEYS  1-8 queue  9 swept
--- ARGV  1 group  2 consumer  3 task id  4 token  5 lease, ms  6 kind of store  7 document
+-- ARGV  1 group  2 consumer  3 task id  4 token  5 lease, ms  6 kind of store
+--       7 document, or several with blanks between them
 -- Returns {"held"} or {"lost"}
 --@include task_queue.inc
 local q, swept = queue(1, ARGV[1]), KEYS[9]
@@ -11,7 +12,9 @@ local consumer, task, token, lease_ms = ARGV[2], q.task .. ARGV[3], ARGV[4], ton
 local store, document = ARGV[6], ARGV[7]
 
 if status_under(task, token) ~= 'running' then return { 'lost' } end
-if redis.call('ZSCORE', swept, document) then return { 'lost' } end
+for one in string.gmatch(document, '%S+') do
+    if redis.call('ZSCORE', swept, one) then return { 'lost' } end
+end
 redis.call('HSET', task, 'sk', store, 'do', document)
 lease(q, task, consumer, lease_ms)
 return { 'held' }

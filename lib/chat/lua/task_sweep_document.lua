@@ -8,7 +8,10 @@
 local task, swept, document, life = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
 
 local named = redis.call('HGET', task, 'do')
-if named == document or (not named and redis.call('EXISTS', task) == 1) then return { 'keep' } end
+if not named and redis.call('EXISTS', task) == 1 then return { 'keep' } end
+for one in string.gmatch(named or '', '%S+') do
+    if one == document then return { 'keep' } end
+end
 redis.call('ZREMRANGEBYSCORE', swept, '-inf', digits(now - life))
 redis.call('ZADD', swept, digits(now), document)
 return { 'sweep' }
