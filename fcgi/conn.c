@@ -207,6 +207,7 @@ static bool flush(struct conn *c)
         buf_close(&c->out);     /* at rest a stream holds no buffer */
         buf_init(&c->out, OUT_MAX);
         c->sent = 0;
+        c->largest = 0;
     } else if (c->sent > c->out.len / 2) {
         buf_consume(&c->out, c->sent);
         c->sent = 0;
@@ -250,11 +251,13 @@ size_t conn_send(struct conn *c, const struct conn_part *parts, size_t count, bo
              ? send_small(c, parts, count, total, last)
              : send_queued(c, parts, count, last);
     waiting = c->out.len - c->sent;
+    c->largest = total > c->largest ? total : c->largest;
     if (last && (!ok || waiting == 0)) {
         conn_free(c);
         return 0;
     }
-    if (!ok || (!last && waiting > c->set->max_unsent)) {
+    /* One piece may be larger than any limit: nobody could have held it back. */
+    if (!ok || (!last && waiting > c->set->max_unsent + c->largest)) {
         lose(c);
         return 0;
     }

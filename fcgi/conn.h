@@ -42,6 +42,7 @@ struct conn {
     bool            watched;        /* io was added */
     bool            lagging;        /* on_drained is owed */
     size_t          sent;           /* bytes of out that have left */
+    size_t          largest;        /* piece since out was empty */
     struct buf      out;            /* framed records that wait */
     struct request  request;
     char            strings[];      /* the request's texts */
@@ -57,8 +58,8 @@ void conn_cut(struct conn *c);
 
 /* Sends or queues the parts as one piece of the response. `last` ends the request; the connection
  * is freed once everything is out, at the earliest before this returns. Calls nobody back.
- * Returns the number of bytes that wait; more than max_unsent of them cut a client that is
- * not at its last piece. */
+ * Returns the number of bytes that wait; more than max_unsent of them, beside the largest piece
+ * among them, cut a client that is not at its last piece. */
 struct conn_part { const void *bytes; size_t len; };
 size_t conn_send(struct conn *c, const struct conn_part *parts, size_t count, bool last);
 /* on_drained will be called once most of what waits is out. */

@@ -26,8 +26,8 @@ void response_error(struct request *r, const struct err *e);
 void response_stream_begin(struct request *r);
 bool response_streaming(const struct request *r);   /* something of it was sent */
 /* `id: <id>`, `event: <name>`, `data: <data>` (one line of JSON). False: the reader lags, more
- * than server.max_unsent / 2 wait for it: hold back until on_drained. Beyond max_unsent
- * the client is treated as gone. */
+ * than server.max_unsent / 2 wait for it: hold back until on_drained. Who lets max_unsent wait
+ * beside the largest event of them is treated as if the client had gone. */
 bool response_event(struct request *r, const char *id, const char *name, const char *data,
                     size_t len);
 void response_comment(struct request *r);           /* a keep-alive */

@@ -323,6 +323,29 @@ START_TEST(who_lets_more_wait_than_max_unsent_is_cut_but_not_from_within_the_cal
 }
 END_TEST
 
+START_TEST(one_event_may_be_larger_than_max_unsent)
+{
+    struct fcgi_client *c = ask("/hold", NULL, 0);
+    size_t len = 4 << 20;
+    char *text = text_of(len);
+
+    fcgi_read(c, false);
+    support_until_count(app->loop, &routed, 1);
+    response_stream_begin(held[0]);
+    ck_assert(!response_event(held[0], "1-1", "delta", text, len));
+    response_event(held[0], "1-2", "done", "{}", 2);
+    response_end(held[0]);
+    held[0] = NULL;
+    support_turn(app->loop, 20);
+    ck_assert_int_eq(gone, 0);
+    fcgi_read(c, true);
+    support_until(app->loop, &c->ended);
+    ck_assert_ptr_nonnull(strstr(fcgi_body(c), "event: done"));
+    fcgi_leave(c);
+    free(text);
+}
+END_TEST
+
 START_TEST(a_reply_may_wait_whole_for_a_slow_reader)
 {
     size_t len = 1 << 20;
@@ -510,6 +533,7 @@ int main(void)
     tcase_add_test(io, an_abort_record_is_a_client_that_left);
     tcase_add_test(io, who_leaves_with_unread_events_is_noticed_too);
     tcase_add_test(io, a_reader_that_stops_holds_little_memory_and_nobody_else_up);
+    tcase_add_test(io, one_event_may_be_larger_than_max_unsent);
     tcase_add_test(io, who_lets_more_wait_than_max_unsent_is_cut_but_not_from_within_the_call);
     tcase_add_test(io, a_reply_may_wait_whole_for_a_slow_reader);
     tcase_add_test(io, beyond_max_requests_the_answer_is_503_at_once);
