@@ -221,6 +221,8 @@ static void why_failed(const struct http_call *c, CURLcode result, struct err *e
         err_set(e, c->problem, "%s", c->problem_text);
     else if (result == CURLE_OPERATION_TIMEDOUT)
         err_set(e, ERR_UPSTREAM_SLOW, "connecting: %s", says);
+    else if (result == CURLE_OUT_OF_MEMORY && c->sent && !c->status)
+        err_set(e, ERR_UPSTREAM, "a header line is too long");     /* libcurl has one word for both */
     else if (result == CURLE_OUT_OF_MEMORY)
         err_set(e, ERR_INTERNAL, "out of memory");
     else if (result == CURLE_OK)
@@ -245,6 +247,13 @@ static void call_done(struct http_call *c, CURLcode result)
     call_free(c);
 }
 
+static void call_repeat(struct http_call *c)
+{
+    curl_multi_remove_handle(c->http->multi.curl, c->easy);
+    transfer_repeat(c);
+    call_start(c);
+}
+
 static void take_ended(struct http *h)
 {
     CURLMsg *message;
@@ -257,7 +266,11 @@ static void take_ended(struct http *h)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &c);
-        if (c->state != HTTP_OVER)
+        if (c->state == HTTP_OVER)
+            continue;
+        if (c->again)
+            call_repeat(c);
+        else
             call_done(c, result);
     }
 }

@@ -9,8 +9,9 @@
  * together pass 64 KiB (ERR_UPSTREAM).
  *
  * A request whose kept connection the server closes before a byte of the answer is sent once
- * more, of any method: nearly always the server had closed it before it heard the request. Who
- * cannot bear that it did hear it takes connections that are not kept (max_idle 0).
+ * more, on a new one, whatever its method: nearly always the server had closed it before it heard
+ * the request. Who cannot bear that it did hear it takes connections that are not kept
+ * (max_idle 0).
  *
  * In every callback, http_send, http_cancel, http_pause, http_resume and http_free are allowed. */
 

@@ -48,7 +48,8 @@ struct http_call {
     int                  line_status;   /* of the header block that is coming in */
     int                  status;        /* told; 0 = not yet */
     size_t               header_bytes;
-    int                  sent;          /* how often */
+    bool                 sent;
+    bool                 again;         /* the connection was dead; a new one is to be taken */
     bool                 compressed;    /* which is told to those who read the body */
     bool                 paused;        /* by the caller */
     bool                 held;          /* libcurl keeps bytes back for that */
@@ -59,6 +60,8 @@ struct http_call {
 
 /* Gives libcurl all it needs to know. False: out of memory, or the request is not valid. */
 bool transfer_prepare(struct http_call *c, const struct http_request *q);
+/* To be sent once more, on a new connection. */
+void transfer_repeat(struct http_call *c);
 /* The request's headers and body are not needed any more. */
 void transfer_forget_request(struct http_call *c);
 

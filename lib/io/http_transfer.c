@@ -7,7 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/io/http_call.h"
 
-enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10, SENDS_MAX = 2 };
+enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10 };
 
 /* Looking for a kept connection costs libcurl time in proportion to all there are, a new one to
  * a server nearby does not: above this many, connections are not kept. */
@@ -142,7 +142,8 @@ static size_t on_bytes(char *bytes, size_t one, size_t len, void *arg)
     return c->state == HTTP_RUNNING ? len : 0;
 }
 
-/* libcurl itself would repeat it five times, on one dead connection after the other. */
+/* libcurl itself would repeat it up to five times, on one dead connection after the other: it
+ * looks whether they live only once a second. */
 static int on_sending(void *arg, char *to, char *from, int to_port, int from_port)
 {
     struct http_call *c = arg;
@@ -151,10 +152,17 @@ static int on_sending(void *arg, char *to, char *from, int to_port, int from_por
     (void)from;
     (void)to_port;
     (void)from_port;
-    if (c->state == HTTP_RUNNING && ++c->sent <= SENDS_MAX)
-        return CURL_PREREQFUNC_OK;
-    give_up(c, ERR_UPSTREAM, "two connections were closed before a byte of an answer");
-    return CURL_PREREQFUNC_ABORT;
+    c->again = c->sent;
+    c->sent = true;
+    return c->state == HTTP_RUNNING && !c->again ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+void transfer_repeat(struct http_call *c)
+{
+    c->sent = c->again = false;
+    c->line_status = 0;
+    c->curl_says[0] = '\0';
+    curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 /* That we have no file left is nobody's fault but ours. */

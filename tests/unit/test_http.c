@@ -458,6 +458,7 @@ START_TEST(a_request_is_repeated_once_at_most_however_many_connections_are_dead)
     wait_done();
     ck_assert_int_eq(got.code, ERR_UPSTREAM);
     ck_assert_int_eq(*raw_server_requests(server), 4 + 2);
+    ck_assert_int_eq(*raw_server_connections(server), 4 + 1);
 }
 END_TEST
 
