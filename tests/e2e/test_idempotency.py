@@ -34,6 +34,16 @@ def test_a_streamed_repeat_gets_it_in_one_piece(stack, key):
     assert len(stack.model.requests) == 1
 
 
+def test_a_streamed_repeat_of_a_long_answer_comes_whole(stack, key):
+    chat = stack.chat()
+    pieces = ["x" * 90_000] * 10
+    stack.model.will_say(*pieces)
+    assert chat.stream("hi", headers=key).text == "".join(pieces)
+    with chat.stream("hi", headers=key) as again:
+        assert again.text == "".join(pieces)
+        again.done()
+
+
 def test_both_at_the_same_moment_are_one(stack, key):
     chat = stack.chat()
     held = stack.model.hold()
