@@ -17,7 +17,7 @@
 #include "lib/base/failpoint.h"
 #include "lib/base/text.h"
 
-enum { QUEUE_MAX = 64, STALE_SECONDS = 3600 };
+enum { THREADS = 4, TOLD_AT_ONCE = 64, STALE_SECONDS = 3600 };
 
 #define TEMP_PREFIX ".confab-"
 #define TEMP_SUFFIX ".tmp"
@@ -37,14 +37,15 @@ STAILQ_HEAD(job_queue, file_job);
 /* The lock guards `waiting`, `finished` and `stop`. */
 struct file_writer {
     char            *folder;
-    pthread_t        thread;
+    pthread_t        threads[THREADS];
+    size_t           thread_count;      /* that run */
     pthread_mutex_t  lock;
     pthread_cond_t   work;
     struct job_queue waiting, finished;
     bool             stop;
     int              wake_fd;           /* eventfd: something has finished */
     struct event    *wake;
-    int              count;             /* jobs not yet called back; the loop's */
+    size_t           count, most;       /* jobs not yet called back; the loop's */
 };
 
 static void job_free(struct file_job *j)
@@ -54,7 +55,7 @@ static void job_free(struct file_job *j)
     free(j);
 }
 
-/* --- in the thread --- */
+/* --- in the threads --- */
 
 static int write_all(int fd, const char *bytes, size_t len)
 {
@@ -162,7 +163,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     eventfd_read(fd, &ignored);
-    for (int budget = QUEUE_MAX; budget > 0; budget--) {
+    for (int budget = TOLD_AT_ONCE; budget > 0; budget--) {
         pthread_mutex_lock(&w->lock);
         j = STAILQ_FIRST(&w->finished);
         if (j)
@@ -179,16 +180,17 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Signals are the loop's. */
-static bool start_thread(struct file_writer *w)
+static bool start_threads(struct file_writer *w)
 {
     sigset_t all, before;
-    bool good;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    good = pthread_create(&w->thread, NULL, work, w) == 0;
+    while (w->thread_count < THREADS &&
+           pthread_create(&w->threads[w->thread_count], NULL, work, w) == 0)
+        w->thread_count++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return good;
+    return w->thread_count > 0;
 }
 
 static bool start(struct file_writer *w, struct loop *l)
@@ -197,7 +199,7 @@ static bool start(struct file_writer *w, struct loop *l)
     if (w->wake_fd < 0 || !w->folder)
         return false;
     w->wake = event_new(loop_base(l), w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
-    return w->wake && event_add(w->wake, NULL) == 0 && start_thread(w);
+    return w->wake && event_add(w->wake, NULL) == 0 && start_threads(w);
 }
 
 static void close_half(struct file_writer *w)
@@ -212,13 +214,14 @@ static void close_half(struct file_writer *w)
     free(w);
 }
 
-struct file_writer *file_writer_new(struct loop *l, const char *folder)
+struct file_writer *file_writer_new(struct loop *l, const char *folder, size_t most)
 {
     struct file_writer *w = calloc(1, sizeof(*w));
 
     if (!w)
         return NULL;
     w->folder = strdup(folder);
+    w->most = most;
     STAILQ_INIT(&w->waiting);
     STAILQ_INIT(&w->finished);
     pthread_mutex_init(&w->lock, NULL);
@@ -245,9 +248,10 @@ void file_writer_free(struct file_writer *w)
         return;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    pthread_cond_signal(&w->work);
+    pthread_cond_broadcast(&w->work);
     pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
+    while (w->thread_count > 0)
+        pthread_join(w->threads[--w->thread_count], NULL);
     drop(&w->waiting);
     drop(&w->finished);
     close_half(w);
@@ -256,7 +260,7 @@ void file_writer_free(struct file_writer *w)
 struct file_job *file_write(struct file_writer *w, const char *name, const char *bytes, size_t len,
                             file_written_fn *fn, void *arg)
 {
-    struct file_job *j = w->count < QUEUE_MAX ? calloc(1, sizeof(*j)) : NULL;
+    struct file_job *j = w->count < w->most ? calloc(1, sizeof(*j)) : NULL;
 
     if (!j)
         return NULL;

@@ -1,8 +1,8 @@
 #ifndef CONFAB_FILE_WRITER_H
 #define CONFAB_FILE_WRITER_H
-/* Files written whole or not at all, by a thread of its own, because fsync may take seconds and
+/* Files written whole or not at all, by threads of its own, because fsync may take seconds and
  * nothing may block the loop: temporary file in the same folder, fsync, rename, fsync of the
- * folder. */
+ * folder. A few threads, as the disk makes several files durable in the time of one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,8 +10,8 @@
 #include "lib/io/loop.h"
 
 struct file_writer;
-/* folder: copied. NULL: no memory, thread or event descriptor. */
-struct file_writer *file_writer_new(struct loop *l, const char *folder);
+/* folder: copied. most: files under way at once. NULL: no memory, thread or event descriptor. */
+struct file_writer *file_writer_new(struct loop *l, const char *folder, size_t most);
 /* Waits for what is being written just now; drops what waits. Pending callbacks do not come. */
 void file_writer_free(struct file_writer *w);
 

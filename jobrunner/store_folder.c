@@ -217,7 +217,7 @@ static enum err_code folder_open(const struct store_deps *d, struct store **out,
     s->store.kind = &store_folder;
     s->loop = d->loop;
     s->path = path;
-    s->writer = file_writer_new(d->loop, path);
+    s->writer = file_writer_new(d->loop, path, 2 * (size_t)d->settings->tasks.concurrency);
     if (!s->writer) {
         free(s);
         return err_set(e, ERR_INTERNAL, "cannot start the thread that writes files");

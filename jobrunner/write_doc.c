@@ -2,9 +2,9 @@
  *
  *   RESERVE -> READ -> WRITE -> (CHECKPOINT -> PROCEED)* -> SETTLE -> done
  *
- * A fault of Redis repeats the state, however long it lasts. A fault of the dialog or of the
- * store goes to SETTLE, which postpones or fails the task, or pauses the queue. Who finds its lease lost, or that there
- * is nothing to do, goes straight to the end. */
+ * A fault of Redis repeats the state, however long it lasts. A fault of the dialog or of the store
+ * goes to SETTLE, which postpones or fails the task, or pauses the queue. Who finds its lease lost,
+ * or that there is nothing to do, goes straight to the end. */
 #include "jobrunner/write_doc.h"
 
 #include <inttypes.h>

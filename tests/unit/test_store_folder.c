@@ -103,6 +103,7 @@ static void setup(void)
     loop = deps.loop = loop_new();
     snprintf(folder, sizeof(folder), "%s/a/b", support_dir());
     settings.tasks.doc_folder = folder;
+    settings.tasks.concurrency = 30;        /* so that 60 may be under way */
     fault = ERR_NONE;
     ck_assert_int_eq(store_folder.open(&deps, &store, &fault), ERR_OK);
 }
@@ -280,6 +281,7 @@ START_TEST(a_folder_for_others_stops_the_start)
     ck_assert_int_eq(store_folder.open(&deps, &other, &fault), ERR_INVALID);
     ck_assert_ptr_nonnull(strstr(fault.detail, "DOC_FOLDER"));
     settings.tasks.doc_folder = folder;
+    settings.tasks.concurrency = 30;        /* so that 60 may be under way */
     ck_assert_int_eq(seteuid(getuid()), 0);
     ck_assert_int_eq(setegid(getgid()), 0);
 }
