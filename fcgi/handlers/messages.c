@@ -16,6 +16,7 @@
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/handlers/input.h"
+#include "fcgi/handlers/output.h"
 #include "fcgi/response.h"
 #include "lib/chat/dialog_format.h"
 
@@ -107,10 +108,7 @@ static void reply(struct messages *m, const struct session_page *page)
         response_error(m->request, &e);
     } else {
         message_id(id, first_message(m));
-        if (page->count > 0 && first_message(m) > 0)
-            buf_addf(&body, "],\"next_cursor\":\"%s\"}", id);
-        else
-            buf_adds(&body, "],\"next_cursor\":null}");
+        output_list_end(&body, page->count > 0 && first_message(m) > 0 ? id : NULL);
         response_json(m->request, 200, &body);
     }
     buf_close(&body);

@@ -8,18 +8,11 @@
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/handlers/input.h"
+#include "fcgi/handlers/output.h"
 #include "fcgi/response.h"
 #include "lib/base/text.h"
 
 enum { RECORD_MAX = 16384, SESSION_SEGMENT = 3 };
-
-static void refuse_memory(struct request *r)
-{
-    struct err e = ERR_NONE;
-
-    err_set(&e, ERR_INTERNAL, "out of memory");
-    response_error(r, &e);
-}
 
 /* --- made -------------------------------------------------------------------------------- */
 
@@ -130,7 +123,7 @@ void handle_session(struct request *r)
     if (input_session(r, SESSION_SEGMENT, &id, &e) != ERR_OK)
         response_error(r, &e);
     else if (!session_find(r->app->redis, r->tenant, id.s, id.len, on_record, r))
-        refuse_memory(r);
+        output_no_memory(r);
 }
 
 /* null takes the title away; without the field there is nothing to do, and no telling what
@@ -169,16 +162,6 @@ void handle_session_rename(struct request *r)
 
 /* --- forgotten --------------------------------------------------------------------------- */
 
-static void on_forgotten(void *arg, const struct err *e)
-{
-    struct request *r = arg;
-
-    if (e)
-        response_error(r, e);
-    else
-        response_bytes(r, 204, NULL, NULL, 0);
-}
-
 void handle_session_forget(struct request *r)
 {
     struct err e = ERR_NONE;
@@ -187,6 +170,6 @@ void handle_session_forget(struct request *r)
     if (input_session(r, SESSION_SEGMENT, &id, &e) != ERR_OK)
         response_error(r, &e);
     else if (!session_forget(r->app->redis, &r->app->settings, r->tenant, id.s, id.len,
-                             on_forgotten, r))
-        refuse_memory(r);
+                             output_done, r))
+        output_no_memory(r);
 }

@@ -3,6 +3,7 @@
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/handlers/input.h"
+#include "fcgi/handlers/output.h"
 #include "fcgi/response.h"
 #include "lib/base/text.h"
 #include "lib/chat/session_list.h"
@@ -26,10 +27,7 @@ static void on_page(void *arg, const struct session_list_page *page, const struc
             buf_addc(&body, ',');
         session_record_json(&body, &page->items[i]);
     }
-    if (page->next_cursor)
-        buf_addf(&body, "],\"next_cursor\":\"%s\"}", page->next_cursor);
-    else
-        buf_adds(&body, "],\"next_cursor\":null}");
+    output_list_end(&body, page->next_cursor);
     response_json(r, 200, &body);
     buf_close(&body);
 }

@@ -7,6 +7,7 @@
 
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
+#include "fcgi/handlers/output.h"
 #include "fcgi/response.h"
 #include "lib/chat/task_admin.h"
 
@@ -15,12 +16,8 @@ enum { RECORD_MAX = 16384, TASK_ID_SEGMENT = 3 };
 /* The call was begun, or cannot be. */
 static void begun(struct request *r, const struct task_call *c)
 {
-    struct err e = ERR_NONE;
-
-    if (c)
-        return;
-    err_set(&e, ERR_INTERNAL, "asking for tasks: out of memory");
-    response_error(r, &e);
+    if (!c)
+        output_no_memory(r);
 }
 
 /* The id in the path; NULL: none, and the request is answered. */
@@ -107,21 +104,11 @@ void handle_task_retry(struct request *r)
         begun(r, task_retry(r->app->redis, r->tenant, id, on_retried, r));
 }
 
-static void on_removed(void *arg, const struct err *e)
-{
-    struct request *r = arg;
-
-    if (e)
-        response_error(r, e);
-    else
-        response_bytes(r, 204, NULL, NULL, 0);
-}
-
 void handle_task_delete(struct request *r)
 {
     const char *id = id_of(r);
 
     if (id)
         begun(r, task_remove(r->app->redis, &r->app->settings, r->tenant, id,
-                             TASK_CANCEL_OR_DELETE, on_removed, r));
+                             TASK_CANCEL_OR_DELETE, output_done, r));
 }

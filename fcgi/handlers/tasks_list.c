@@ -5,6 +5,7 @@
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/handlers/input.h"
+#include "fcgi/handlers/output.h"
 #include "fcgi/response.h"
 #include "lib/chat/session.h"
 #include "lib/chat/task_admin.h"
@@ -29,10 +30,7 @@ static void on_listed(void *arg, const struct task *tasks, size_t count, const c
             buf_addc(&body, ',');
         task_json(&body, &tasks[i], r->app->settings.tasks.doc_folder);
     }
-    if (*next)
-        buf_addf(&body, "],\"next_cursor\":\"%s\"}", next);
-    else
-        buf_adds(&body, "],\"next_cursor\":null}");
+    output_list_end(&body, next);
     response_json(r, 200, &body);
     buf_close(&body);
 }

@@ -6,6 +6,7 @@
 
 #include "fcgi/app.h"
 #include "fcgi/handlers/handlers.h"
+#include "fcgi/handlers/output.h"
 #include "fcgi/response.h"
 #include "lib/base/text.h"
 
@@ -37,7 +38,7 @@ static void on_usage(void *arg, const struct quota_usage *rows, size_t count, co
             buf_addc(&body, ',');
         add_row(&body, &rows[i]);
     }
-    buf_adds(&body, "],\"next_cursor\":null}");
+    output_list_end(&body, NULL);
     response_json(r, 200, &body);
     buf_close(&body);
 }
