@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,10 +34,20 @@ redis.call('DEL', KEYS[1])
 return 1
 """
 
+ENQUEUE = """
+local turns = redis.call('LLEN', KEYS[1])
+if turns == 0 then return false end
+redis.call('HSET', KEYS[2], 'session', ARGV[2], 'turns', turns, 'status', 'pending', 'at', ARGV[3])
+redis.call('ZADD', 'peer:open', ARGV[3], ARGV[1])
+redis.call('XADD', 'peer:tasks', '*', 'task', ARGV[1])
+return 1
+"""
+
 app = FastAPI(default_response_class=UJSONResponse, openapi_url=None)
 store = redis.Redis(unix_socket_path=os.environ["PEER_REDIS"])
 begin = store.register_script(BEGIN)
 save = store.register_script(SAVE)
+add = store.register_script(ENQUEUE)
 model = httpx.AsyncClient(limits=httpx.Limits(max_connections=1000, max_keepalive_connections=1000),
                           timeout=httpx.Timeout(60, connect=5))
 system = {"role": "system", "content": Path(os.environ["PEER_PROMPT"]).read_text().strip()}
@@ -45,6 +56,10 @@ system = {"role": "system", "content": Path(os.environ["PEER_PROMPT"]).read_text
 class Said(BaseModel):
     session_id: constr(min_length=1, max_length=256)
     user_text: constr(min_length=1, max_length=32768)
+
+
+class Asked(BaseModel):
+    session_id: constr(min_length=1, max_length=256)
 
 
 @app.on_event("shutdown")
@@ -70,3 +85,12 @@ async def chat(said: Said) -> UJSONResponse:
     if not await save(keys, [me, ujson.dumps(user), ujson.dumps(answer), TTL_MS]):
         raise HTTPException(503)
     return UJSONResponse({"bot_text": text})
+
+
+@app.post("/api/v1/write_to_doc")
+async def write_to_doc(asked: Asked) -> UJSONResponse:
+    task = secrets.token_urlsafe(16)
+    if not await add([f"peer:{asked.session_id}", f"peer:task:{task}"],
+                     [task, asked.session_id, time.time()]):
+        raise HTTPException(404)
+    return UJSONResponse({"task_id": task}, 202, {"Location": f"/api/v1/status/{task}"})
