@@ -15,24 +15,35 @@ enum {
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
-struct conn *conn_new(struct conns *set, int fd, unsigned short fcgi_id, size_t strings)
+struct conn *conn_new(struct conns *set, int fd)
 {
-    struct conn *c = calloc(1, sizeof(*c) + strings);
+    struct conn *c = calloc(1, sizeof(*c));
 
     if (!c)
         return NULL;
     c->set = set;
     c->fd = fd;
-    c->fcgi_id = fcgi_id;
-    c->request.conn = c;
     buf_init(&c->out, OUT_MAX);
     event_assign(&c->io, set->base, fd, EV_READ | EV_PERSIST, on_io, c);
     c->next = set->first;
     if (c->next)
         c->next->prev = c;
     set->first = c;
-    set->count++;
+    set->idle++;
     return c;
+}
+
+void conn_begin(struct conn *c, struct request *r, unsigned short fcgi_id, bool keep)
+{
+    c->state = CONN_OPEN;
+    c->fcgi_id = fcgi_id;
+    c->keep = keep;
+    c->lagging = false;
+    c->largest = 0;
+    c->request = r;
+    r->conn = c;
+    c->set->idle--;
+    c->set->count++;
 }
 
 static void conn_close(struct conn *c)
@@ -45,23 +56,28 @@ static void conn_close(struct conn *c)
     buf_close(&c->out);
 }
 
+/* An idle one ends. */
 static void conn_free(struct conn *c)
 {
     struct conns *set = c->set;
 
     conn_close(c);
-    request_close(&c->request);
     if (c->next)
         c->next->prev = c->prev;
     if (c->prev)
         c->prev->next = c->next;
     else
         set->first = c->next;
-    if (set->routed == c)
-        set->routed = NULL;
     free(c);
-    set->count--;
+    set->idle--;
     set->on_fewer(set->arg);
+}
+
+void conn_drop(struct conn *c)
+{
+    event_del(&c->io);
+    c->fd = -1;
+    conn_free(c);
 }
 
 /* Reading is always watched: nginx says that a client has left by closing the socket. */
@@ -83,6 +99,27 @@ void conn_watch(struct conn *c)
         watch(c, c->writing);
 }
 
+/* The request has ended. Nothing of its response waits, or there is nobody to send it to. */
+static void request_over(struct conn *c, bool keep)
+{
+    struct conns *set = c->set;
+
+    request_close(c->request);
+    free(c->request);
+    c->request = NULL;
+    c->state = CONN_IDLE;
+    set->count--;
+    set->idle++;
+    if (set->routed == c)
+        set->routed = NULL;
+    if (keep) {
+        watch(c, false);
+        set->on_fewer(set->arg);
+    } else {
+        conn_free(c);
+    }
+}
+
 bool conn_gone(const struct conn *c)
 {
     return c->state == CONN_LOST || c->state == CONN_GONE;
@@ -90,20 +127,25 @@ bool conn_gone(const struct conn *c)
 
 void conn_cut(struct conn *c)
 {
-    void (*told)(void *arg) = c->request.on_gone;
+    void (*told)(void *arg);
 
     if (c->state == CONN_GONE)
         return;
     conn_close(c);
-    if (c->state == CONN_ENDED) {
+    if (c->state == CONN_IDLE) {
         conn_free(c);
         return;
     }
+    if (c->state == CONN_ENDED) {
+        request_over(c, false);
+        return;
+    }
     c->state = CONN_GONE;
-    c->request.on_gone = NULL;
-    c->request.on_drained = NULL;
+    told = c->request->on_gone;
+    c->request->on_gone = NULL;
+    c->request->on_drained = NULL;
     if (told)
-        told(c->request.arg);
+        told(c->request->arg);
 }
 
 /* Found out while sending, when the handler is on the stack: tell it in the loop's next turn. */
@@ -232,7 +274,7 @@ static void become_tail(struct conn *c)
 {
     c->state = CONN_ENDED;
     c->lagging = false;
-    request_drop_body(&c->request);
+    request_drop_body(c->request);
 }
 
 size_t conn_send(struct conn *c, const struct conn_part *parts, size_t count, bool last)
@@ -242,7 +284,7 @@ size_t conn_send(struct conn *c, const struct conn_part *parts, size_t count, bo
 
     if (conn_gone(c)) {
         if (last)
-            conn_free(c);
+            request_over(c, false);
         return 0;
     }
     for (size_t i = 0; i < count; i++)
@@ -253,7 +295,7 @@ size_t conn_send(struct conn *c, const struct conn_part *parts, size_t count, bo
     waiting = c->out.len - c->sent;
     c->largest = total > c->largest ? total : c->largest;
     if (last && (!ok || waiting == 0)) {
-        conn_free(c);
+        request_over(c, ok && c->keep);
         return 0;
     }
     /* One piece may be larger than any limit: nobody could have held it back. */
@@ -273,7 +315,7 @@ void conn_lags(struct conn *c)
     c->lagging = c->state == CONN_OPEN;
 }
 
-/* After the request nginx says nothing more: it closes. Other servers may send an abort. */
+/* Until the response is out nginx says nothing more: it closes. Other servers may send an abort. */
 static bool left(struct conn *c)
 {
     unsigned char trash[256];
@@ -293,6 +335,10 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     size_t waiting;
 
     (void)fd;
+    if (c->state == CONN_IDLE) {
+        c->set->on_speaks(c, c->set->arg);
+        return;
+    }
     if (c->state == CONN_LOST || ((what & EV_READ) && left(c))) {
         conn_cut(c);
         return;
@@ -305,15 +351,15 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     }
     waiting = c->out.len - c->sent;
     if (waiting == 0 && c->state == CONN_ENDED) {
-        conn_free(c);
+        request_over(c, c->keep);
         return;
     }
     watch(c, waiting > 0);
     if (c->lagging && waiting <= c->set->max_unsent / 4) {
-        void (*told)(void *) = c->request.on_drained;
+        void (*told)(void *) = c->request->on_drained;
 
         c->lagging = false;
         if (told)
-            told(c->request.arg);
+            told(c->request->arg);
     }
 }

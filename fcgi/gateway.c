@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/conn.h"
 #include "fcgi/intake.h"
 #include "fcgi/response.h"
 #include "lib/base/clock.h"
@@ -38,11 +39,18 @@ struct gateway {
     void                 *on_idle_arg;
 };
 
+static void tell_active(struct gateway *g)
+{
+    if (g->app->pool)
+        pool_mine(g->app->pool)->active = g->conns.count;
+}
+
 /* In the order of a request's way in. */
 static void on_acceptable(evutil_socket_t fd, short what, void *arg);
 static void on_start(void *arg);
 static void on_speaks(evutil_socket_t fd, short what, void *arg);
 static void arrival_start(struct gateway *g, struct arrival a);
+static void request_start(struct gateway *g, struct conn *c, int64_t at_us);
 static void on_fewer(void *arg);
 
 static void on_accept_again(void *arg)
@@ -89,16 +97,33 @@ static bool speaks(int fd)
     return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
-static enum intake arrival_read(struct gateway *g, struct arrival a, struct conn **c)
+/* The next request of an idle connection; false: there is none, and no connection any more. */
+static bool request_read(struct gateway *g, struct conn *c, int64_t at_us, enum intake *how)
 {
-    enum intake how = intake_read(a.fd, &g->conns, &g->intake, c);
+    struct taken taken;
 
-    if (how != INTAKE_BROKEN) {
-        (*c)->request.app = g->app;
-        (*c)->request.started_us = a.at_us;
-        request_init(&(*c)->request);
+    *how = intake_read(c->fd, &g->intake, &taken);
+    if (*how == INTAKE_BROKEN) {
+        conn_drop(c);
+        return false;
     }
-    return how;
+    taken.request->app = g->app;
+    taken.request->started_us = at_us;
+    request_init(taken.request);
+    conn_begin(c, taken.request, taken.fcgi_id, taken.keep);
+    tell_active(g);
+    return true;
+}
+
+static struct conn *arrival_open(struct gateway *g, int fd)
+{
+    struct conn *c = conn_new(&g->conns, fd);
+
+    if (c)
+        intake_prepare(fd, &g->intake);
+    else
+        close(fd);
+    return c;
 }
 
 /* Answers that there is no place. Also used when we have no file left but the spare. */
@@ -111,13 +136,14 @@ static void refuse(struct gateway *g, struct conn *c)
     e.retry_after = 1;
     if (g->app->pool)
         pool_mine(g->app->pool)->counts.rejected++;
-    response_error(&c->request, &e);
+    response_error(c->request, &e);
 }
 
 /* No file is left for a connection that waits in the backlog: the spare one is spent on telling
  * it so. Without a spare, we leave it to the other children for a while. */
 static void out_of_files(struct gateway *g)
 {
+    enum intake how;
     struct conn *c;
     int fd;
 
@@ -125,8 +151,11 @@ static void out_of_files(struct gateway *g)
         close(g->spare_fd);
     fd = accept4(g->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0 && speaks(fd)) {
-        if (arrival_read(g, (struct arrival){ fd, clock_us() }, &c) != INTAKE_BROKEN)
+        c = arrival_open(g, fd);
+        if (c && request_read(g, c, clock_us(), &how)) {
+            c->keep = false;    /* its file is needed for the next */
             refuse(g, c);
+        }
     } else if (fd >= 0) {
         close(fd);
     }
@@ -190,20 +219,33 @@ static void on_speaks(evutil_socket_t fd, short what, void *arg)
 
 static void arrival_start(struct gateway *g, struct arrival a)
 {
-    struct err e = ERR_NONE;
-    struct conn *c;
-    enum intake how = arrival_read(g, a, &c);
+    struct conn *c = arrival_open(g, a.fd);
 
-    if (how == INTAKE_BROKEN)
+    if (c)
+        request_start(g, c, a.at_us);
+}
+
+/* A connection that was kept. */
+static void on_speaks_again(struct conn *c, void *arg)
+{
+    request_start(arg, c, clock_us());
+}
+
+static void request_start(struct gateway *g, struct conn *c, int64_t at_us)
+{
+    struct err e = ERR_NONE;
+    enum intake how;
+
+    if (!request_read(g, c, at_us, &how))
         return;
     if (g->conns.count > (size_t)g->app->settings.server.max_requests) {
         refuse(g, c);
     } else if (how == INTAKE_TOO_LARGE) {
         err_set(&e, ERR_TOO_LARGE, "the body may have at most %zu bytes", g->intake.max_body);
-        response_error(&c->request, &e);
+        response_error(c->request, &e);
     } else {
         g->conns.routed = c;
-        g->route(&c->request);
+        g->route(c->request);
         if (g->conns.routed)    /* most are answered by now: those cost no place in epoll */
             conn_watch(c);
         g->conns.routed = NULL;
@@ -215,14 +257,14 @@ size_t gateway_active(const struct gateway *g)
     return g->conns.count;
 }
 
-/* A connection has ended, or something else that a drain waits for. */
+/* A request has ended, or something else that a drain waits for: also for the web server to close
+ * what it keeps. */
 static void on_fewer(void *arg)
 {
     struct gateway *g = arg;
 
-    if (g->app->pool)
-        pool_mine(g->app->pool)->active = g->conns.count;
-    if (g->on_idle && g->conns.count + g->queued + g->silent == 0)
+    tell_active(g);
+    if (g->on_idle && g->conns.count + g->conns.idle + g->queued + g->silent == 0)
         timer_set(&g->drained, 0);
 }
 
@@ -286,6 +328,7 @@ struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *ro
     g->conns = (struct conns){
         .base = loop_base(app->loop),
         .max_unsent = (size_t)app->settings.server.max_unsent,
+        .on_speaks = on_speaks_again,
         .on_fewer = on_fewer,
         .arg = g,
     };
@@ -310,6 +353,11 @@ void gateway_free(struct gateway *g)
 {
     if (!g)
         return;
+    for (struct conn *c = g->conns.first, *next; c; c = next) {
+        next = c->next;
+        if (c->state == CONN_IDLE)
+            conn_cut(c);
+    }
     event_del(&g->acceptable);
     timer_stop(&g->accept_again);
     timer_stop(&g->start);

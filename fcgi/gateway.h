@@ -19,8 +19,10 @@ typedef void gateway_route_fn(struct request *r);
 /* Serves the listening socket fd, which stays the caller's and becomes non-blocking. app is
  * borrowed. Replaces signal handlers, see intake_init. NULL: out of memory or files. */
 struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *route);
-/* No new requests. on_idle comes once, from the loop, when the last one has ended; what still runs
- * after server.drain_timeout is cut. */
+/* No new connections; requests still come on those that the web server keeps, until it closes them,
+ * which nginx does within a second or two (keepalive_time, keepalive_timeout). on_idle comes
+ * once, from the loop, when the last one has ended; what is left after server.drain_timeout is
+ * cut. */
 void gateway_drain(struct gateway *g, loop_fn *on_idle, void *arg);
 /* Only when the handlers' requests have ended, or their memory does not matter any more. */
 void gateway_free(struct gateway *g);

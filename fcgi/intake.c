@@ -79,22 +79,19 @@ static const char *keep(char **room, const char *s)
     return at;
 }
 
-/* One allocation for the connection, the request, and all its texts. */
-static struct conn *conn_make(int fd, struct conns *set, const FCGX_Request *f,
-                              const struct params *p)
+/* One allocation for the request and all its texts. */
+static struct request *request_make(const struct params *p)
 {
     size_t size = 2 * size_of(p->target);   /* as it came, and its segments decoded */
     struct request *r;
-    struct conn *c;
     char *room;
 
     for (int h = 0; h < HEADER_COUNT; h++)
         size += size_of(p->headers[h]);
-    c = conn_new(set, fd, (unsigned short)f->requestId, size);
-    if (!c)
+    r = calloc(1, sizeof(*r) + size);
+    if (!r)
         return NULL;
-    r = &c->request;
-    room = c->strings;
+    room = r->texts;
     r->method = request_method(p->method);
     r->operators = p->listener && strcmp(p->listener, "operators") == 0;
     r->target = keep(&room, p->target);
@@ -102,23 +99,24 @@ static struct conn *conn_make(int fd, struct conns *set, const FCGX_Request *f,
     room += size_of(p->target);
     for (int h = 0; h < HEADER_COUNT; h++)
         r->headers[h] = keep(&room, p->headers[h]);
-    return c;
+    return r;
 }
 
 /* To the end of the stream, so that nothing stays unread in the socket: closing it then would
- * destroy the reply on its way. */
-static void drop_rest(FCGX_Stream *in)
+ * destroy the reply on its way. False: it does not end. */
+static bool drop_rest(FCGX_Stream *in)
 {
     char trash[8192];
     size_t dropped = 0;
-    int n;
+    int n = 1;
 
     while (dropped < TRASH_MAX && (n = FCGX_GetStr(trash, sizeof(trash), in)) > 0)
         dropped += (size_t)n;
+    return n <= 0;
 }
 
 /* FCGX_GetStr gives less than was asked for only at the end of the stream. */
-static enum intake body_read(FCGX_Stream *in, const char *declared, size_t max, char **body,
+static enum intake body_read(FCGX_Request *f, const char *declared, size_t max, char **body,
                              size_t *len)
 {
     size_t expected = declared ? strtoul(declared, NULL, 10) : 0;
@@ -132,62 +130,68 @@ static enum intake body_read(FCGX_Stream *in, const char *declared, size_t max, 
         if (!more)
             return INTAKE_BROKEN;
         *body = more;
-        n = FCGX_GetStr(*body + *len, (int)(cap - *len), in);
+        n = FCGX_GetStr(*body + *len, (int)(cap - *len), f->in);
         *len += n > 0 ? (size_t)n : 0;
         if (*len < cap)
             break;
         cap *= 2;
     }
     if (*len > max) {
-        drop_rest(in);
+        if (!drop_rest(f->in))
+            f->keepConnection = 0;
         return INTAKE_TOO_LARGE;
     }
-    return FCGX_GetError(in) != 0 || *len < expected ? INTAKE_BROKEN : INTAKE_OK;
+    return FCGX_GetError(f->in) != 0 || *len < expected ? INTAKE_BROKEN : INTAKE_OK;
 }
 
-static enum intake request_read(FCGX_Request *f, int fd, struct conns *set, size_t max_body,
-                                struct conn **out)
+static enum intake request_read(FCGX_Request *f, size_t max_body, struct request **out)
 {
     enum intake result;
     struct params p;
-    struct conn *c = NULL;
+    struct request *r = NULL;
     char *body = NULL;
     size_t len;
 
     params_find(&p, f->envp);
     if (!p.method || !p.target)
         return INTAKE_BROKEN;
-    result = body_read(f->in, p.length, max_body, &body, &len);
+    result = body_read(f, p.length, max_body, &body, &len);
     if (result != INTAKE_BROKEN)
-        c = conn_make(fd, set, f, &p);
-    if (!c || result == INTAKE_TOO_LARGE || len == 0) {
+        r = request_make(&p);
+    if (!r || result == INTAKE_TOO_LARGE || len == 0) {
         free(body);
         body = NULL;
     }
-    if (!c)
+    if (!r)
         return INTAKE_BROKEN;
-    c->request.body = body;
-    c->request.body_len = body ? len : 0;
-    *out = c;
+    r->body = body;
+    r->body_len = body ? len : 0;
+    *out = r;
     return result;
 }
 
-enum intake intake_read(int fd, struct conns *set, const struct intake_options *o,
-                        struct conn **out)
+void intake_prepare(int fd, const struct intake_options *o)
 {
     struct timeval tv = { o->read_timeout / 1000, (o->read_timeout % 1000) * 1000 };
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+}
+
+enum intake intake_read(int fd, const struct intake_options *o, struct taken *out)
+{
     enum intake result;
     FCGX_Request f;
 
-    *out = NULL;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    *out = (struct taken){ 0 };
     FCGX_InitRequest(&f, 0, 0);
     f.ipcFd = fd;
     f.listen_sock = -1;         /* after a broken request libfcgi would accept the next itself */
     f.keepConnection = 1;       /* else it closes the connection before it reads from it */
     if (FCGX_Accept_r(&f) != 0)
         return INTAKE_BROKEN;   /* it has closed the fd */
-    result = request_read(&f, fd, set, o->max_body, out);
+    result = request_read(&f, o->max_body, &out->request);
+    out->fcgi_id = (unsigned short)f.requestId;
+    out->keep = f.keepConnection;
     FCGX_Free(&f, 0);           /* 17 KB, which a waiting stream must not cost */
     if (result == INTAKE_BROKEN)
         close(fd);

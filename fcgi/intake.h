@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fcgi/conn.h"
+#include "fcgi/request.h"
 
 /* Once per process. Replaces the handlers of SIGPIPE, SIGUSR1 and SIGTERM: set yours after it. */
 void intake_init(void);
@@ -22,9 +22,16 @@ enum intake {
     INTAKE_BROKEN,          /* not a FastCGI request, cut, or no memory: nothing to answer */
 };
 
-/* fd is readable and in blocking mode; it is taken over in any case. nginx has buffered the
- * request and sends it in one go, so this takes microseconds. *out is NULL when BROKEN. */
-enum intake intake_read(int fd, struct conns *set, const struct intake_options *o,
-                        struct conn **out);
+struct taken {
+    struct request *request;    /* the caller's, to be closed and freed; NULL when BROKEN */
+    unsigned short  fcgi_id;
+    bool            keep;       /* the connection is to stay open after the response */
+};
+
+/* Once per connection, which is and stays in blocking mode. */
+void intake_prepare(int fd, const struct intake_options *o);
+/* fd is readable; when BROKEN it has been closed. nginx has buffered the request and sends it in
+ * one go, so this takes microseconds. */
+enum intake intake_read(int fd, const struct intake_options *o, struct taken *out);
 
 #endif

@@ -63,6 +63,7 @@ struct request {
     void         (*on_drained)(void *arg);
     void          *arg;                     /* of both */
     struct reply   reply;
+    char           texts[];                 /* what target, space and headers point to */
 };
 
 /* Fills in what follows from target and headers: id, log prefix, query. */

@@ -225,10 +225,23 @@ static void *write_all(void *arg)
     return NULL;
 }
 
+static FCGI_BeginRequestBody *begin_of(struct fcgi_client *c)
+{
+    return &((FCGI_BeginRequestRecord *)(void *)c->request.data)->body;
+}
+
 void fcgi_ask(struct fcgi_client *c, const char *method, const char *uri,
               const char *const *params, const char *body, size_t len)
 {
+    if (c->writing)
+        pthread_join(c->writer, NULL);
+    c->records = 0;
+    c->ended = false;
+    buf_clear(&c->text);
+    buf_clear(&c->request);
     fcgi_encode(&c->request, method, uri, params, body, len);
+    if (c->keep)
+        begin_of(c)->flags = FCGI_KEEP_CONN;
     c->writing = c->request.len > SMALL;
     if (c->writing)
         ck_assert_int_eq(pthread_create(&c->writer, NULL, write_all, c), 0);

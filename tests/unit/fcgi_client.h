@@ -16,6 +16,7 @@ struct fcgi_client {
     struct buf    raw;          /* not parsed yet */
     struct buf    text;         /* of stdout */
     int           records;      /* of stdout */
+    bool          keep;         /* asks for the connection to be kept: to be set before fcgi_ask */
     bool          ended;        /* FCGI_END_REQUEST came */
     bool          closed;       /* the server closed the connection */
     pthread_t     writer;
@@ -36,7 +37,8 @@ struct fcgi_client *fcgi_connect(struct loop *l, const char *path);
 /* On one end of a socketpair. */
 struct fcgi_client *fcgi_client(struct loop *l, int fd);
 /* params: name, value, name, value, NULL; or NULL. Large requests are written by a thread, as the
- * server may read while this one waits. */
+ * server may read while this one waits. On a kept connection once more after the end of the one
+ * before, whose reply is forgotten. */
 void fcgi_ask(struct fcgi_client *c, const char *method, const char *uri,
               const char *const *params, const char *body, size_t len);
 /* The same without sending. */

@@ -138,6 +138,152 @@ START_TEST(a_short_reply_is_one_record_and_the_connection_ends)
 }
 END_TEST
 
+static struct fcgi_client *ask_and_keep(const char *uri, const char *body, size_t len)
+{
+    struct fcgi_client *c = fcgi_connect(app->loop, path);
+
+    c->keep = true;
+    fcgi_ask(c, "POST", uri, NULL, body, len);
+    return c;
+}
+
+static bool kept(struct fcgi_client *c)
+{
+    support_turn(app->loop, 20);
+    return c->ended && !c->closed;
+}
+
+START_TEST(a_kept_connection_carries_one_request_after_the_other)
+{
+    struct fcgi_client *c = ask_and_keep("/echo", "hi", 2);
+    char text[] = "request 00000";
+
+    support_until(app->loop, &c->ended);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char *body = text_of(sizes[i]);
+
+        fcgi_ask(c, "POST", "/echo", NULL, body, sizes[i]);
+        support_until(app->loop, &c->ended);
+        ck_assert_int_eq(fcgi_status(c), 200);
+        ck_assert_str_eq(fcgi_body(c), body);
+        free(body);
+    }
+    for (int i = 0; i < 1000; i++) {
+        size_t len = (size_t)snprintf(text, sizeof(text), "request %d", i);
+
+        fcgi_ask(c, "POST", "/echo", NULL, text, len);
+        support_until(app->loop, &c->ended);
+        ck_assert_str_eq(fcgi_body(c), text);
+    }
+    ck_assert(kept(c));
+    c->keep = false;
+    fcgi_ask(c, "POST", "/echo", NULL, "the last", 8);
+    support_until(app->loop, &c->closed);
+    ck_assert_str_eq(fcgi_body(c), "the last");
+    fcgi_leave(c);
+}
+END_TEST
+
+START_TEST(a_refused_request_leaves_its_connection_fit_for_the_next)
+{
+    char *text = text_of((1 << 20) + 1);
+    struct fcgi_client *c = ask_and_keep("/echo", text, (1 << 20) + 1);
+
+    support_until(app->loop, &c->ended);
+    ck_assert_int_eq(fcgi_status(c), 413);
+    app->settings.server.max_requests = 0;
+    fcgi_ask(c, "POST", "/echo", NULL, text, 30000);
+    support_until(app->loop, &c->ended);
+    ck_assert_int_eq(fcgi_status(c), 503);
+    app->settings.server.max_requests = 1;
+    fcgi_ask(c, "POST", "/echo", NULL, "hi", 2);
+    support_until(app->loop, &c->ended);
+    ck_assert_int_eq(fcgi_status(c), 200);
+    fcgi_leave(c);
+    free(text);
+}
+END_TEST
+
+START_TEST(a_kept_connection_without_a_request_takes_no_place)
+{
+    struct fcgi_client *c[3];
+
+    app->settings.server.max_requests = 1;
+    for (int i = 0; i < 3; i++) {
+        c[i] = ask_and_keep("/echo", "hi", 2);
+        support_until(app->loop, &c[i]->ended);
+        ck_assert_int_eq(fcgi_status(c[i]), 200);
+        ck_assert_uint_eq(gateway_active(app->gateway), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        fcgi_leave(c[i]);
+}
+END_TEST
+
+START_TEST(who_leaves_a_kept_connection_between_or_within_requests_is_noticed)
+{
+    struct fcgi_client *between = ask_and_keep("/echo", "hi", 2);
+    struct fcgi_client *within = ask_and_keep("/echo", "hi", 2), *c;
+
+    support_until(app->loop, &between->ended);
+    support_until(app->loop, &within->ended);
+    fcgi_leave(between);
+    fcgi_ask(within, "POST", "/hold", NULL, NULL, 0);
+    support_until_count(app->loop, &routed, 3);
+    ck_assert_uint_eq(gateway_active(app->gateway), 1);
+    fcgi_leave(within);
+    support_until_count(app->loop, &gone, 1);
+    c = ask("/echo", "hi", 2);
+    support_until(app->loop, &c->closed);
+    fcgi_leave(c);
+}
+END_TEST
+
+START_TEST(half_a_second_request_ends_its_connection_alone)
+{
+    struct fcgi_client *half = ask_and_keep("/echo", "hi", 2), *c;
+    struct buf bytes;
+
+    support_until(app->loop, &half->ended);
+    buf_init(&bytes, 1 << 16);
+    fcgi_encode(&bytes, "POST", "/echo", NULL, "hello", 5);
+    ck_assert_int_gt(write(half->fd, bytes.data, bytes.len - 11), 0);
+    support_until(app->loop, &half->closed);
+    ck_assert_int_eq(routed, 1);
+    c = ask("/echo", "hi", 2);
+    support_until(app->loop, &c->ended);
+    fcgi_leave(half);
+    fcgi_leave(c);
+    buf_close(&bytes);
+}
+END_TEST
+
+START_TEST(a_slow_reader_gets_the_tail_of_one_reply_and_then_the_next)
+{
+    size_t len = 1 << 20;
+    char *text = text_of(len);
+    struct fcgi_client *c = ask_and_keep("/echo", text, len);
+
+    fcgi_read(c, false);
+    support_until_count(app->loop, &routed, 1);
+    ck_assert_uint_eq(gateway_active(app->gateway), 1);
+    fcgi_read(c, true);
+    support_until(app->loop, &c->ended);
+    ck_assert_str_eq(fcgi_body(c), text);
+    fcgi_ask(c, "POST", "/hold", NULL, NULL, 0);
+    support_until_count(app->loop, &routed, 2);
+    response_stream_begin(held[0]);
+    response_event(held[0], "1-1", "done", "{}", 2);
+    response_end(held[0]);
+    held[0] = NULL;
+    support_until(app->loop, &c->ended);
+    ck_assert_ptr_nonnull(strstr(fcgi_body(c), "event: done"));
+    ck_assert(kept(c));
+    fcgi_leave(c);
+    free(text);
+}
+END_TEST
+
 START_TEST(a_body_over_the_limit_is_413_and_never_kept)
 {
     char *text = text_of((1 << 20) + 1);
@@ -502,6 +648,37 @@ START_TEST(a_drain_takes_in_what_was_accepted_and_nothing_after_it)
 }
 END_TEST
 
+START_TEST(a_drain_serves_what_comes_on_kept_connections_until_the_web_server_closes_them)
+{
+    struct fcgi_client *c = ask_and_keep("/echo", "hi", 2);
+
+    app->settings.server.drain_timeout = 60000;
+    support_until(app->loop, &c->ended);
+    gateway_drain(app->gateway, on_idle, NULL);
+    for (int i = 0; i < 3; i++) {
+        ck_assert(kept(c));
+        ck_assert(!idle);
+        fcgi_ask(c, "POST", "/echo", NULL, "more", 4);
+        support_until(app->loop, &c->ended);
+        ck_assert_str_eq(fcgi_body(c), "more");
+    }
+    fcgi_leave(c);
+    support_until(app->loop, &idle);
+}
+END_TEST
+
+START_TEST(a_drain_that_takes_too_long_closes_what_is_kept)
+{
+    struct fcgi_client *c = ask_and_keep("/echo", "hi", 2);
+
+    support_until(app->loop, &c->ended);
+    gateway_drain(app->gateway, on_idle, NULL);
+    support_until(app->loop, &idle);
+    support_until(app->loop, &c->closed);
+    fcgi_leave(c);
+}
+END_TEST
+
 START_TEST(a_drain_that_takes_too_long_cuts_the_rest_and_tells_their_handlers)
 {
     struct fcgi_client *c = ask("/hold", NULL, 0);
@@ -525,6 +702,12 @@ int main(void)
     tcase_add_loop_test(io, a_body_of_any_size_goes_in_and_out_unharmed, 0,
                         sizeof(sizes) / sizeof(sizes[0]));
     tcase_add_test(io, a_short_reply_is_one_record_and_the_connection_ends);
+    tcase_add_test(io, a_kept_connection_carries_one_request_after_the_other);
+    tcase_add_test(io, a_refused_request_leaves_its_connection_fit_for_the_next);
+    tcase_add_test(io, a_kept_connection_without_a_request_takes_no_place);
+    tcase_add_test(io, who_leaves_a_kept_connection_between_or_within_requests_is_noticed);
+    tcase_add_test(io, half_a_second_request_ends_its_connection_alone);
+    tcase_add_test(io, a_slow_reader_gets_the_tail_of_one_reply_and_then_the_next);
     tcase_add_test(io, a_body_over_the_limit_is_413_and_never_kept);
     tcase_add_test(io, a_request_that_comes_late_is_answered);
     tcase_add_loop_test(io, a_request_in_two_parts_is_read_whole, 1, 10);
@@ -546,6 +729,8 @@ int main(void)
     tcase_add_checked_fixture(end, setup, teardown);
     tcase_add_test(end, a_drain_ends_when_the_last_request_has_ended);
     tcase_add_test(end, a_drain_takes_in_what_was_accepted_and_nothing_after_it);
+    tcase_add_test(end, a_drain_serves_what_comes_on_kept_connections_until_the_web_server_closes_them);
+    tcase_add_test(end, a_drain_that_takes_too_long_closes_what_is_kept);
     tcase_add_test(end, a_drain_that_takes_too_long_cuts_the_rest_and_tells_their_handlers);
     suite_add_tcase(suite, end);
     return support_run(suite);

@@ -34,9 +34,10 @@ static void setup(void)
     conns = (struct conns){ .base = loop_base(app->loop), .max_unsent = 64 << 10,
                             .on_fewer = on_fewer };
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    c = conn_new(&conns, fds[0], 258, 0);
-    ck_assert_ptr_nonnull(c);
-    r = &c->request;
+    c = conn_new(&conns, fds[0]);
+    r = calloc(1, sizeof(*r));
+    ck_assert(c && r);
+    conn_begin(c, r, 258, false);
     r->app = app;
     r->method = METHOD_POST;
     r->started_us = clock_us();
