@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +137,22 @@ def test_no_request_fails_while_children_are_replaced_one_by_one(stacks):
             going = False
         assert sum(each.result() for each in asked) > 10
     assert not failed
+
+
+def test_nginx_keeps_its_connections_for_a_moment(stacks):
+    """A drain waits for nginx to close them."""
+    stack = stacks(runner=False)
+    until(lambda: _connections(stack) == 0, "nginx has closed what it kept")
+    until(lambda: stack.client.get("/api/v1/health").status == 200 and _connections(stack) == 1,
+          "one is kept")
+    until(lambda: _connections(stack) == 0, "nginx has closed it")
+
+
+def _connections(stack):
+    """Of nginx to the children."""
+    path, connected = str(stack.pool.socket), "03"
+    sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    return sum(words[-1] == path and words[5] == connected for words in sockets)
 
 
 def test_a_reload_of_nginx_cuts_nothing(stacks):
