@@ -128,7 +128,7 @@ def durable_write(rig: Rig) -> dict[str, float]:
 # Long dialogs
 
 _DIALOG = """
-local keys = redis.call('KEYS', '*bench-short-000000-0000*')
+local keys, session = redis.call('KEYS', '*bench-short-000000-0000*')
 for _, key in ipairs(keys) do
     local to = string.gsub(key, 'bench%-short%-000000%-0000', 'bench-' .. ARGV[1] .. '-000000-0000')
     redis.call('DEL', to)
@@ -137,8 +137,10 @@ for _, key in ipairs(keys) do
         local entry = redis.call('LINDEX', key, 0)
         redis.call('DEL', to)
         for i = 1, ARGV[2] do redis.call('RPUSH', to, entry) end
+        session = string.sub(to, 1, -6)
     end
 end
+redis.call('HSET', session, 'turns', ARGV[2])
 return #keys
 """
 

@@ -3,6 +3,7 @@
  *   LOOK -> HELD -> SAVE -> GONE           nobody in the way, Redis well
  *
  *   LOOK <-> WAIT                          the lock is taken: queue, be woken, look again
+ *   LOOK -> LOOK                           its connection was lost, its time is not over
  *   LOOK -> LOOK_TWICE -> LOOK             woken before the answer to the look has come
  *   LOOK -> REPLAYED -> GONE               answered before; nothing is held
  *   SAVE <-> SAVE_AGAIN                    Redis is away: try until the deadline

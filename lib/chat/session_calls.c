@@ -9,6 +9,8 @@
 /* The lock's key outlives any turn: a fence forgotten while its owner lives would be no fence. */
 enum { LOCK_MARGIN_MS = 5 * 60 * 1000 };
 
+enum { DEFAULT_TIMEOUT = 0 };
+
 /* A token is some four bytes, and the window is counted where it is used: what is read for it has
  * to be enough, whatever the model makes of the text. */
 enum { TOKEN_BYTES = 8 };
@@ -63,9 +65,10 @@ static struct me me_of(const struct session_turn *t)
     return me;
 }
 
+/* Twice what it has to be, for a grant may find half of it gone. */
 int64_t session_lock_life(const struct settings *s)
 {
-    return s->model.turn_timeout + s->session.wait + s->session.lease + LOCK_MARGIN_MS;
+    return 2 * (s->model.turn_timeout + s->session.wait + s->session.lease + LOCK_MARGIN_MS);
 }
 
 const char *session_life(const struct settings *s, char out[SESSION_LIFE_SIZE])
@@ -74,14 +77,14 @@ const char *session_life(const struct settings *s, char out[SESSION_LIFE_SIZE])
     return out;
 }
 
-static struct redis_call *call(struct session_turn *t, const struct redis_script *script,
-                               const struct redis_arg *keys, size_t nkeys, const struct args *a,
-                               redis_fn *fn)
+static struct redis_call *call(struct session_turn *t, int64_t timeout,
+                               const struct redis_script *script, const struct redis_arg *keys,
+                               size_t nkeys, const struct args *a, redis_fn *fn)
 {
-    return redis_eval(t->sessions->redis, 0, script, keys, nkeys, a->argv, a->argc, fn, t);
+    return redis_eval(t->sessions->redis, timeout, script, keys, nkeys, a->argv, a->argc, fn, t);
 }
 
-struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn)
+struct redis_call *session_call_begin(struct session_turn *t, int64_t timeout, redis_fn *fn)
 {
     const struct settings *s = t->sessions->settings;
     struct turn_keys k = keys_of(t);
@@ -98,7 +101,7 @@ struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn)
     add_number(&a, s->session.context_messages / 2);
     add_number(&a, s->session.context_tokens * TOKEN_BYTES);
     add(&a, redis_str(t->says));
-    return call(t, &lua_turn_begin, keys, 5, &a, fn);
+    return call(t, timeout, &lua_turn_begin, keys, 5, &a, fn);
 }
 
 struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn)
@@ -111,7 +114,7 @@ struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn)
     add_number(&a, t->fence);
     add_number(&a, s->session.lease);
     add_number(&a, session_lock_life(s));
-    return call(t, &lua_turn_renew, keys, 2, &a, fn);
+    return call(t, DEFAULT_TIMEOUT, &lua_turn_renew, keys, 2, &a, fn);
 }
 
 struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn)
@@ -132,7 +135,7 @@ struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn)
     add(&a, redis_str(t->says));
     add_number(&a, s->session.idempotency_ttl);
     add(&a, redis_str(t->title ? t->title : ""));
-    return call(t, &lua_turn_save, keys, 6, &a, fn);
+    return call(t, DEFAULT_TIMEOUT, &lua_turn_save, keys, 6, &a, fn);
 }
 
 struct redis_call *session_call_release(struct session_turn *t, redis_fn *fn)
@@ -143,5 +146,5 @@ struct redis_call *session_call_release(struct session_turn *t, redis_fn *fn)
     struct args a = { .argc = 0 };
 
     add(&a, redis_str(me.s));
-    return call(t, &lua_turn_release, keys, 3, &a, fn);
+    return call(t, DEFAULT_TIMEOUT, &lua_turn_release, keys, 3, &a, fn);
 }

@@ -137,16 +137,10 @@ static void on_taken(struct session_turn *t, int64_t left)
     }
 }
 
-static void on_look(void *arg, const struct redisReply *reply, const struct err *e)
+static void on_answer(struct session_turn *t, const struct redisReply *reply)
 {
-    struct session_turn *t = arg;
-
-    t->call = NULL;
-    if (!t->on_begun)
-        session_turn_give_up(t);    /* dropped meanwhile */
-    else if (e)
-        session_turn_fail(t, e, true);
-    else if (session_answers(reply, "begun"))
+    t->repeated = false;
+    if (session_answers(reply, "begun"))
         begun(t, reply);
     else if (session_answers(reply, "replay"))
         replayed(t, reply);
@@ -158,10 +152,40 @@ static void on_look(void *arg, const struct redisReply *reply, const struct err 
         fail_reused(t);
 }
 
+/* One look that takes too long ends the connection, and with it the looks that have just begun. They
+ * are repeated once, in what is left of their own time: turn_begin knows who asks. */
+static bool look_again(struct session_turn *t, const struct err *e)
+{
+    if (e->code != ERR_STORE || t->repeated || clock_ms() >= t->look_by)
+        return false;
+    t->repeated = true;
+    session_turn_enter(t, TURN_LOOK);
+    return true;
+}
+
+static void on_look(void *arg, const struct redisReply *reply, const struct err *e)
+{
+    struct session_turn *t = arg;
+
+    t->call = NULL;
+    if (!t->on_begun)
+        session_turn_give_up(t);    /* dropped meanwhile */
+    else if (e && look_again(t, e))
+        return;
+    else if (e)
+        session_turn_fail(t, e, true);
+    else
+        on_answer(t, reply);
+}
+
 void session_turn_look(struct session_turn *t)
 {
+    int64_t now = clock_ms();
+
     timer_stop(&t->timer);
-    t->call = session_call_begin(t, on_look);
+    if (!t->repeated)
+        t->look_by = now + t->sessions->settings->redis.timeout;
+    t->call = session_call_begin(t, t->look_by > now ? t->look_by - now : 1, on_look);
     if (!t->call) {     /* no memory just now */
         t->pause = NO_MEMORY_PAUSE_MS;
         session_turn_enter(t, TURN_WAIT);

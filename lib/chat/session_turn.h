@@ -42,6 +42,8 @@ struct session_turn {
     int64_t              deadline;      /* of the wait, of all saves, of all releases; clock_ms */
     int64_t              pause;         /* ms until the next look or try */
     int64_t              left;          /* ms of the lease that another holds, when last seen */
+    int64_t              look_by;       /* when a look has to be answered; clock_ms */
+    bool                 repeated;      /* this look, as its connection was lost */
     int64_t              fence, number; /* from HELD on */
     void                *window;        /* owned: what session_begun borrows; or NULL */
     char                *entry;         /* owned, while it is being saved */
@@ -88,7 +90,7 @@ void session_turn_save(struct session_turn *t);
 void session_turn_unsaved(struct session_turn *t);
 
 /* session_calls.c: one script each. NULL: out of memory. The replies are told in lua/. */
-struct redis_call *session_call_begin(struct session_turn *t, redis_fn *fn);
+struct redis_call *session_call_begin(struct session_turn *t, int64_t timeout, redis_fn *fn);
 struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn);
 struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn);
 struct redis_call *session_call_release(struct session_turn *t, redis_fn *fn);

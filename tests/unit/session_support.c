@@ -10,7 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 
-enum { CHILDREN_MAX = 8, USERS_MAX = 64, NOW_MS = 3000 };
+enum { CHILDREN_MAX = 8, USERS_MAX = 64, NOW_MS = 3000, CALL_TIMEOUT_MS = 1000 };
 
 struct support_redis *redis_server;
 struct loop          *loop;
@@ -37,6 +37,7 @@ void session_setup(void)
     support_redis_flush(redis_server);
     loop = loop_new();
     memset(&settings, 0, sizeof settings);
+    settings.redis.timeout = CALL_TIMEOUT_MS;
     settings.server.max_user_text = 32 << 10;
     settings.model.max_answer = 1 << 20;
     settings.model.turn_timeout = 60000;
@@ -62,7 +63,7 @@ void session_teardown(void)
 static struct redis *connect_redis(const char *name)
 {
     struct redis_options o = { .url = support_redis_url(redis_server), .connect_timeout = 2000,
-                               .timeout = 1000, .name = name };
+                               .timeout = CALL_TIMEOUT_MS, .name = name };
     struct redis *r;
     struct err e = ERR_NONE;
 

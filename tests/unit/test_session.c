@@ -223,7 +223,25 @@ START_TEST(a_ttl_that_is_shorter_than_what_is_left_of_the_age_counts)
     settings.session.ttl = 5 * 1000;
     settings.session.max_age = 60 * 1000;
     take_turn(child, "s", "one", "uno");
-    ck_assert_int_le(ask_number("PTTL " HASH), 5 * 1000);
+    ck_assert_int_le(ask_number("PTTL " HASH), 5 * 1000 + 50);
+}
+END_TEST
+
+/* A hundredth more or less of its life is not worth two writes a turn. */
+START_TEST(a_life_that_was_set_just_now_is_left_alone)
+{
+    take_turn(child, "s", "one", "uno");
+    take_turn(child, "s", "two", "due");
+    free(support_redis_ask(redis_server, "PEXPIRE " HASH " 3601000"));
+    take_turn(child, "s", "three", "tre");
+    ck_assert_int_le(ask_number("PTTL " HASH), 3601 * 1000);
+    free(support_redis_ask(redis_server, "PEXPIRE " HASH " 3599000"));
+    take_turn(child, "s", "four", "quattro");
+    ck_assert_int_gt(ask_number("PTTL " HASH), 3602 * 1000);
+    settings.session.ttl = 60 * 1000;
+    take_turn(child, "s", "five", "cinque");
+    ck_assert_int_le(ask_number("PTTL " HASH), 61 * 1000);
+    ck_assert_int_le(ask_number("PTTL " HASH ":msgs"), 61 * 1000);
 }
 END_TEST
 
@@ -252,6 +270,22 @@ START_TEST(what_only_helps_a_running_turn_goes_by_itself)
     until_queue_has("s", 0);
     ck_assert_int_gt(ask_number("PTTL " HASH ":lock"), 0);
     expect("0", "EXISTS " HASH ":wait");
+}
+END_TEST
+
+/* A fence is the time of its grant, in us. */
+START_TEST(the_lock_outlives_any_turn_though_not_each_one_renews_it)
+{
+    int64_t half = session_lock_life(&settings) / 2;
+
+    ck_assert_int_gt(half, settings.model.turn_timeout + settings.session.wait +
+                           settings.session.lease);
+    take_turn(child, "s", "one", "uno");
+    ck_assert_int_gt(ask_number("PTTL " HASH ":lock"), half);
+    free(support_redis_ask(redis_server, "PEXPIRE " HASH ":lock 1000"));
+    free(support_redis_ask(redis_server, "HINCRBY " HASH ":lock fence -%d000", (int)half));
+    take_turn(child, "s", "two", "due");
+    ck_assert_int_gt(ask_number("PTTL " HASH ":lock"), half);
 }
 END_TEST
 
@@ -370,6 +404,7 @@ static void store_turns(int turns)
     free(support_redis_ask(redis_server, "DEL " HASH ":msgs"));
     free(support_redis_ask(redis_server, "EVAL %s 1 " HASH ":msgs %d %b", script, turns, entry,
                            strlen(entry) - 1));
+    free(support_redis_ask(redis_server, "HSET " HASH " turns %d", turns));
 }
 
 static struct cost cost_of_a_turn_after(int turns)
@@ -383,6 +418,18 @@ static struct cost cost_of_a_turn_after(int turns)
     sort_lines(cost.calls);
     return cost;
 }
+
+/* While nobody else wants the session. Of them four write: to the lock twice, to the session, and
+ * the pair. */
+START_TEST(a_turn_of_a_session_that_is_known_is_twelve_commands)
+{
+    take_turn(child, "s", "one", "uno");
+    ck_assert_str_eq(cost_of_a_turn_after(8).calls,
+                     "cmdstat_evalsha:calls=2\ncmdstat_hmget:calls=4\ncmdstat_hset:calls=3\n"
+                     "cmdstat_info:calls=1\ncmdstat_lrange:calls=1\ncmdstat_pttl:calls=1\n"
+                     "cmdstat_rpush:calls=1\ncmdstat_time:calls=2\n");
+}
+END_TEST
 
 START_TEST(a_turn_costs_the_same_after_10_and_after_10000_turns)
 {
@@ -635,12 +682,15 @@ static void add_stored_tests(TCase *c)
     tcase_add_loop_test(c, a_session_lives_for_ever_with_ttl_0_or_while_a_task_is_open, 0, 2);
     tcase_add_loop_test(c, with_a_max_age_no_turn_renews_it, 0, 2);
     tcase_add_test(c, a_ttl_that_is_shorter_than_what_is_left_of_the_age_counts);
+    tcase_add_test(c, a_life_that_was_set_just_now_is_left_alone);
     tcase_add_test(c, an_open_task_keeps_a_session_beyond_its_age);
     tcase_add_test(c, what_only_helps_a_running_turn_goes_by_itself);
+    tcase_add_test(c, the_lock_outlives_any_turn_though_not_each_one_renews_it);
     tcase_add_loop_test(c, an_id_of_any_bytes_is_a_session_of_its_own, 0,
                         sizeof odd_ids / sizeof odd_ids[0]);
     tcase_add_test(c, another_tenants_session_of_the_same_id_is_another);
     tcase_add_test(c, a_turn_whose_window_is_forgotten_is_small);
+    tcase_add_test(c, a_turn_of_a_session_that_is_known_is_twelve_commands);
     tcase_add_test(c, a_turn_costs_the_same_after_10_and_after_10000_turns);
     tcase_add_test(c, a_turn_of_a_deleted_session_is_not_saved);
     tcase_add_test(c, who_waits_for_a_deleted_session_begins_a_new_one_at_once);

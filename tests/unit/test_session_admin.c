@@ -204,7 +204,7 @@ START_TEST(its_prompt_serves_its_turns_and_its_life_is_the_sessions)
     ck_assert_str_eq(u->prompt, "tutor");
     user_save(u, "hello", "there");
     user_until_saved(u);
-    expect("60", "TTL c1:{default}:s:32:%s", a.id);
+    expect("61", "TTL c1:{default}:s:32:%s", a.id);     /* and a hundredth, rounded */
     expect("120", "TTL " OF("Ada"));
     ck_assert_int_eq(found("default", a.id).turns, 1);
 }

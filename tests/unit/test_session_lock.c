@@ -80,6 +80,7 @@ START_TEST(twenty_waiters_of_two_children_go_first_come_first_served)
     save_now(holder);
     expect("21", "LLEN " HASH ":msgs");
     expect("0", "EXISTS " HASH ":wait");
+    expect("0", "HEXISTS " HASH ":lock ticket");    /* from now on nobody is looked for */
 }
 END_TEST
 
@@ -386,6 +387,80 @@ START_TEST(nor_is_a_dead_waiters_place)
 }
 END_TEST
 
+/* --- one question that comes twice, as over a connection that was lost -------------------- */
+
+static struct { char word[16]; int64_t fence; } said;
+
+static void on_said(void *arg, const struct redisReply *reply, const struct err *e)
+{
+    (void)arg;
+    ck_assert_ptr_null(e);
+    snprintf(said.word, sizeof said.word, "%s", redis_reply_text(redis_reply_at(reply, 0)).s);
+    said.fence = redis_reply_int(redis_reply_at(reply, 1));
+}
+
+static bool is_said(void *arg)
+{
+    (void)arg;
+    return said.word[0] != '\0';
+}
+
+static void ask_again(struct session_turn *t)
+{
+    said.word[0] = '\0';
+    ck_assert_ptr_nonnull(session_call_begin(t, 1000, on_said));
+    support_until_true(loop, is_said, NULL);
+}
+
+START_TEST(a_holder_that_asks_again_gets_the_same_grant)
+{
+    struct user *first = holder_of(a), *second = waiter_of(b, 1);
+    int64_t fence = first->turn->fence;
+
+    ask_again(first->turn);
+    ck_assert_str_eq(said.word, "begun");
+    ck_assert_int_eq(said.fence, fence);
+    ck_assert(!second->answered);
+    save_now(first);
+    user_until_begun_now(second);
+    ck_assert_int_eq(second->number, 2);
+}
+END_TEST
+
+START_TEST(a_waiter_that_asks_again_keeps_its_place)
+{
+    struct user *first = holder_of(a), *second = waiter_of(a, 1), *third = waiter_of(b, 2);
+
+    ask_again(second->turn);
+    ck_assert_str_eq(said.word, "wait");
+    save_now(first);
+    user_until_begun_now(second);
+    save_now(second);
+    user_until_begun_now(third);
+}
+END_TEST
+
+/* Else a late question would hold the session for a lease, for nobody. */
+START_TEST(who_gave_the_lock_up_is_not_granted_it_again)
+{
+    struct user *first = holder_of(a);
+    struct session_turn late = { .sessions = first->turn->sessions, .ticket = first->turn->ticket,
+                                 .id = "s", .id_len = 1, .idem = "", .says = "" };
+    struct session_turn *question = calloc(1, sizeof late + 16);
+
+    *question = late;
+    strcpy(question->text, "default");
+    save_now(first);
+    ask_again(question);
+    ck_assert_str_eq(said.word, "busy");
+    expect("0", "HGET " HASH ":lock until");
+    free(question);
+    holder_of(b);
+}
+END_TEST
+
+/* --- leases that ended ------------------------------------------------------------------------ */
+
 /* What a stopped process finds when it goes on: its lease has ended. */
 static void end_lease(void)
 {
@@ -504,6 +579,9 @@ static void add_stuck_tests(TCase *c)
     tcase_add_test(c, a_dead_waiter_holds_nobody_up_for_longer_than_a_lease);
     tcase_add_test(c, a_dead_owners_lease_is_no_longer_when_the_clock_was_set_back);
     tcase_add_test(c, nor_is_a_dead_waiters_place);
+    tcase_add_test(c, a_holder_that_asks_again_gets_the_same_grant);
+    tcase_add_test(c, a_waiter_that_asks_again_keeps_its_place);
+    tcase_add_test(c, who_gave_the_lock_up_is_not_granted_it_again);
     tcase_add_test(c, a_stalled_owner_is_refused_once_another_has_begun);
     tcase_add_test(c, a_stalled_owner_that_gives_up_does_not_free_anothers_lock);
     tcase_add_test(c, a_stalled_owner_renews_no_lock_that_is_not_its_own);

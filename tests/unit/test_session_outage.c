@@ -165,6 +165,48 @@ START_TEST(a_grant_whose_answer_was_lost_is_given_back)
 }
 END_TEST
 
+/* The first one's silence ends the connection for both; the second has time yet. Redis carries out
+ * what it was asked over the old connection as well. */
+START_TEST(who_has_just_asked_is_not_failed_with_who_has_waited_too_long)
+{
+    struct user *early, *late;
+
+    support_redis_freeze(redis_server);
+    early = user_begin(a, "other");
+    support_turn(loop, CALL_MS * 3 / 4);
+    late = user_begin(a, "s");
+    user_until_answered(early);
+    ck_assert_int_eq(early->failed, ERR_STORE);
+    ck_assert(!late->answered);
+    support_redis_thaw(redis_server);
+    user_until_begun_now(late);
+    user_save(late, "q", "a");
+    user_until_saved(late);
+    ck_assert(late->saved);
+    expect("1", "LLEN " HASH ":msgs");
+    holder_of(b);
+}
+END_TEST
+
+START_TEST(who_asks_again_in_vain_hears_it_in_the_time_of_one_question)
+{
+    struct user *early, *late;
+    int64_t began;
+
+    support_redis_freeze(redis_server);
+    early = user_begin(a, "other");
+    support_turn(loop, CALL_MS / 2);
+    began = clock_ms();
+    late = user_begin(a, "s");
+    user_until_answered(early);
+    user_until_answered(late);
+    ck_assert_int_eq(late->failed, ERR_STORE);
+    ck_assert_int_ge(clock_ms() - began, CALL_MS - 10);
+    ck_assert_int_lt(clock_ms() - began, CALL_MS + 500);
+    support_redis_thaw(redis_server);
+}
+END_TEST
+
 START_TEST(a_drop_while_redis_is_away_is_made_good_when_it_is_back)
 {
     struct user *first = holder_of(a);
@@ -259,6 +301,8 @@ int main(void)
     tcase_add_test(outage, a_save_that_finds_no_redis_in_time_is_not_saved_and_holds_nobody_up);
     tcase_add_test(outage, without_redis_no_turn_begins_and_the_caller_hears_it_in_time);
     tcase_add_test(outage, a_grant_whose_answer_was_lost_is_given_back);
+    tcase_add_test(outage, who_has_just_asked_is_not_failed_with_who_has_waited_too_long);
+    tcase_add_test(outage, who_asks_again_in_vain_hears_it_in_the_time_of_one_question);
     tcase_add_test(outage, a_drop_while_redis_is_away_is_made_good_when_it_is_back);
     tcase_add_test(outage, a_waiter_hears_when_redis_goes_away);
     tcase_add_test(outage, a_wake_up_lost_with_the_subscription_is_made_good_by_the_next_one);

@@ -18,23 +18,33 @@ local session, msgs, lock, wait, index, idem = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local fence, number, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local life, lock_life, says, idem_life, title = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
-if is_turn(redis.call('LINDEX', msgs, number - 1), fence) then return { 'saved' } end
+local held = redis.call('HMGET', lock, 'fence', 'until', 'ticket', 'deleted')
+if held[1] ~= fence or held[2] == '0' then
+    if is_turn(redis.call('LINDEX', msgs, number - 1), fence) then return { 'saved' } end
+    local deleted = held[4] and tonumber(held[4]) > tonumber(fence)
+    return { deleted and 'gone' or 'lost' }
+end
 
-local held = redis.call('HMGET', lock, 'fence', 'until', 'deleted')
-if held[3] and tonumber(held[3]) > tonumber(fence) then return { 'gone' } end
-if held[1] ~= fence or held[2] == '0' then return { 'lost' } end
-
+local known = redis.call('HMGET', session, 'created', 'username', 'title', 'tasks')
+local is_new, created = not known[1], known[1] or digits(now)
 local turns = redis.call('RPUSH', msgs, entry)
-local is_new = redis.call('HSETNX', session, 'created', digits(now)) == 1
-if title ~= '' then redis.call('HSETNX', session, 'title', title) end
-redis.call('HSET', session, 'updated', digits(now), 'turns', turns)
-local known = redis.call('HMGET', session, 'created', 'username')
-index_add(index, id, is_new and digits(now_us) or known[1] .. '000', is_new, known[2],
-          life_longest(life))
-if is_new then index_sweep(index) end
+local fields = { 'updated', digits(now), 'turns', turns }
+if is_new then
+    fields[5], fields[6] = 'created', created
+end
+if title ~= '' and not known[3] then
+    fields[#fields + 1], fields[#fields + 2] = 'title', title
+end
+redis.call('HSET', session, unpack(fields))
 
-local busy = tonumber(redis.call('HGET', session, 'tasks') or 0) > 0
-live_on(not busy and life_left(life, known[1], now) or nil, session, msgs)
+local busy = tonumber(known[4] or 0) > 0
+local least, most = life_left(life, created, now)
+if turns == 1 or busy or not has_left(session, least, most) then
+    live_on(not busy and most or nil, session, msgs)
+    index_add(index, id, is_new and digits(now_us) or created .. '000', is_new, known[2],
+              life_longest(life))
+    if is_new then index_sweep(index) end
+end
 
 -- Not over the record of a later request, which came when ours had run out with the lease.
 if idem ~= '' and (redis.call('HGET', idem, 'fence') or fence) == fence then
@@ -43,6 +53,5 @@ if idem ~= '' and (redis.call('HGET', idem, 'fence') or fence) == fence then
 end
 
 redis.call('HSET', lock, 'until', 0)
-redis.call('PEXPIRE', lock, lock_life)
-queue_wake(lock, wait)
+if held[3] then queue_wake(lock, wait) end
 return { 'saved' }
