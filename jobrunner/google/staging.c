@@ -16,8 +16,8 @@
  *   RECALL | LOOK -> PARENT -> GENERATE -> KEEP -> CREATE -> READY
  *                     \--------- not yet made ------^  \-> LOOK    409: somebody made it
  *
- * An id that exists (409) and yet cannot be seen, or lies in the bin, is of no use any more: it
- * is replaced, at most once in a run. Any fault ends the run; those who wait are told. */
+ * An id that exists (409) and yet cannot be seen, lies in the bin, or is refused (400), is of no use
+ * any more: it is replaced, at most once in a run. Any fault ends the run; those who wait are told. */
 enum staging_state { IDLE, RECALL, LOOK, PARENT, GENERATE, KEEP, CREATE };
 
 enum { REPLACED_MAX = 1, REQUEST_MAX = 4096 };
@@ -116,11 +116,12 @@ static void out_of_memory(struct staging *s)
     settle(s, STORE_TRY_AGAIN);
 }
 
-/* Copies e first: it may be borrowed from what is about to go. */
+/* Copies e first: it may be borrowed from what is about to go. What is wrong with the folder is no
+ * fault of the document that waits for it. */
 static void fail(struct staging *s, const struct google_result *r)
 {
     s->err = *r->err;
-    settle(s, r->verdict);
+    settle(s, r->verdict == STORE_IMPOSSIBLE ? STORE_MISCONFIGURED : r->verdict);
 }
 
 /* --- Redis: what is known --- */
@@ -243,11 +244,12 @@ static void ask(struct staging *s, struct drive_request *q,
 static void replace(struct staging *s)
 {
     if (s->replaced++ >= REPLACED_MAX) {
-        err_set(&s->err, ERR_UPSTREAM, "it was made, but Google does not find it");
+        err_set(&s->err, ERR_UPSTREAM, "Google neither makes it under an id that it generated, nor "
+                "finds it");
         settle(s, STORE_AWAY);
         return;
     }
-    log_warn(NULL, "google staging=replaced reason=gone");
+    log_warn(NULL, "google staging=replaced");
     memcpy(s->stale, s->folder, sizeof(s->stale));
     s->folder[0] = '\0';
     s->refused = false;
@@ -352,10 +354,13 @@ static void on_created(void *arg, const struct google_result *r)
     if (status_of(r) == 409) {
         s->refused = true;
         enter(s, LOOK);
-    } else if (r->verdict != STORE_OK)
+    } else if (status_of(r) == 400) {
+        replace(s);
+    } else if (r->verdict != STORE_OK) {
         fail(s, r);
-    else
+    } else {
         settle(s, STORE_OK);
+    }
 }
 
 static void create(struct staging *s)

@@ -1,4 +1,8 @@
-/*   TURN -> FOLDER -> LIST -> (MARK -> TRASH)* -> LIST ... -> wait
+/*   TURN -> FOLDER -> LIST -> (MARK -> LOOK -> TRASH)* -> LIST ... -> wait
+ *
+ * What a search tells is minutes old: a document that it shows in the staging folder may have been
+ * published since. Where its task is gone, nobody but Google knows that; so Google is asked where
+ * the document lies now.
  *
  * Any fault ends the round: what it did not come to lies there for the next one as well. */
 #include "jobrunner/google/sweeper.h"
@@ -27,7 +31,7 @@ struct sweeper {
 
     struct redis_call     *asking;      /* of TURN */
     struct staging_wait   *waiting;     /* of FOLDER */
-    struct google_call    *call;        /* of LIST and TRASH */
+    struct google_call    *call;        /* of LIST, LOOK and TRASH */
     struct task_call      *marking;     /* of MARK */
     char                   folder[STAGING_ID_SIZE], installation[STAGING_INSTALLATION_SIZE];
     json_t                *page;        /* owned: what LIST said */
@@ -43,6 +47,8 @@ static void list(struct sweeper *w, const char *page_token);
 static void on_list(void *arg, const struct google_result *r);
 static void mark_next(struct sweeper *w);
 static void on_marked(void *arg, int64_t may_go, const struct err *e);
+static void look(struct sweeper *w, const char *document);
+static void on_looked(void *arg, const struct google_result *r);
 static void trash(struct sweeper *w, const char *document);
 static void on_trashed(void *arg, const struct google_result *r);
 
@@ -172,7 +178,7 @@ static void on_list(void *arg, const struct google_result *r)
     mark_next(w);
 }
 
-/* --- MARK, TRASH: one document after the other --- */
+/* --- MARK, LOOK, TRASH: one document after the other --- */
 
 static void page_ends(struct sweeper *w)
 {
@@ -220,6 +226,37 @@ static void on_marked(void *arg, int64_t may_go, const struct err *e)
     if (e)
         round_ends(w, e);
     else if (may_go)
+        look(w, json_str(current(w), "id"));
+    else
+        mark_next(w);
+}
+
+static bool is_gone(const struct google_result *r)
+{
+    return r->reply && r->reply->status == 404;
+}
+
+static void look(struct sweeper *w, const char *document)
+{
+    struct drive_request q;
+
+    drive_request_init(&q, 0);
+    if (!drive_look_up(&q, w->google->root, document) || !ask(w, &q, on_looked)) {
+        drive_request_close(&q);
+        round_ends(w, NULL);
+    }
+}
+
+static void on_looked(void *arg, const struct google_result *r)
+{
+    struct sweeper *w = arg;
+    const char *parent = json_string_value(json_array_get(json_object_get(r->json, "parents"), 0));
+
+    w->call = NULL;
+    if (r->verdict != STORE_OK && !is_gone(r))
+        round_ends(w, r->err);
+    else if (parent && !strcmp(parent, w->folder) &&
+             !json_is_true(json_object_get(r->json, "trashed")))
         trash(w, json_str(current(w), "id"));
     else
         mark_next(w);
@@ -239,10 +276,9 @@ static void trash(struct sweeper *w, const char *document)
 static void on_trashed(void *arg, const struct google_result *r)
 {
     struct sweeper *w = arg;
-    bool gone = r->reply && r->reply->status == 404;
 
     w->call = NULL;
-    if (r->verdict != STORE_OK && !gone) {
+    if (r->verdict != STORE_OK && !is_gone(r)) {
         round_ends(w, r->err);
         return;
     }
