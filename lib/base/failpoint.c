@@ -42,21 +42,26 @@ static void read_orders(void)
     free(copy);
 }
 
+/* One line more in the file that this variable names, if it does. */
+static void write_down(const char *variable, const char *name)
+{
+    const char *path = getenv(variable);
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
+
+    if (fd >= 0) {
+        dprintf(fd, "%s\n", name);
+        close(fd);
+    }
+}
+
 static void note(const char *name)
 {
-    const char *path = getenv("CONFAB_FAILPOINTS_SEEN");
-    int fd;
-
     for (int i = 0; i < seen_count; i++)
         if (strcmp(seen[i], name) == 0)
             return;
     if (seen_count < SEEN_MAX)
         strcpy(seen[seen_count++], name);
-    fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
-    if (fd >= 0) {
-        dprintf(fd, "%s\n", name);
-        close(fd);
-    }
+    write_down("CONFAB_FAILPOINTS_SEEN", name);
 }
 
 static bool carry_out(const struct order *o)
@@ -65,6 +70,7 @@ static bool carry_out(const struct order *o)
     long ms;
 
     if (strcmp(o->act, "kill") == 0) {
+        write_down("CONFAB_FAILPOINTS_DIED", o->name);
         kill(getpid(), SIGKILL);
         pause = (struct timespec){ .tv_sec = 60 };
         nanosleep(&pause, NULL);

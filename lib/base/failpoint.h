@@ -11,7 +11,8 @@
  *   CONFAB_FAILPOINTS="redis.answer:task_record=kill;google.answer:POST files=drop@2"
  *
  * kill, drop or delay/MS (a stall of the whole process), at the first time, or at the n-th with @n.
- * Each point that is met is also noted in the file that CONFAB_FAILPOINTS_SEEN names. */
+ * Each point that is met is also noted, once, in the file that CONFAB_FAILPOINTS_SEEN names, and
+ * each death, as often as it comes, in that of CONFAB_FAILPOINTS_DIED. */
 
 #include <stdbool.h>
 

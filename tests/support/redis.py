@@ -45,6 +45,11 @@ class Redis(Process):
         except (OSError, RedisError):       # not there yet, or still loading
             return False
 
+    def log_files(self) -> list[Path]:
+        """Of what it has written since its last rewrite, the one that grows last."""
+        files = self.directory.glob("appendonlydir/*.incr.aof")
+        return sorted(files, key=lambda file: int(file.name.split(".")[-3]))
+
     def command(self, *words: str | bytes | int) -> Any:
         """One command on a connection of its own. Strings come as bytes. Raises RedisError."""
         with socket.socket(socket.AF_UNIX) as connection:
