@@ -88,7 +88,10 @@ static void on_durability(void *arg, const char *problem, const struct err *e)
         check_fault(k, "redis", "%s: start it, or set REDIS_URL to where it is", e->detail);
     } else {
         check_ok(k, "redis", "answers");
-        if (!problem)
+        if (!problem && k->ctl->settings.redis.min_replicas > 0)
+            check_ok(k, "durability", "appendonly yes, appendfsync always, noeviction; enough "
+                     "replicas");
+        else if (!problem)
             check_ok(k, "durability", "appendonly yes, appendfsync always, noeviction");
         else if (required)
             check_fault(k, "durability", "%s; without it no task is accepted, unless "
@@ -104,7 +107,8 @@ static void check_redis(struct check *k)
 {
     if (!ctl_redis(k->ctl))
         check_fault(k, "redis", "%s", k->ctl->err.detail);
-    else if (!durability_check(k->ctl->redis, on_durability, k))
+    else if (!durability_check(k->ctl->redis, k->ctl->settings.redis.min_replicas, on_durability,
+                               k))
         check_fault(k, "redis", "out of memory");
     else
         check_wait(k);

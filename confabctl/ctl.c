@@ -9,6 +9,8 @@ bool ctl_redis(struct ctl *c)
         .connect_timeout = c->settings.redis.connect_timeout,
         .timeout = c->settings.redis.timeout,
         .name = "confabctl",
+        .replicas = c->settings.redis.min_replicas,
+        .replica_timeout = c->settings.redis.replica_timeout,
     };
 
     return c->redis || redis_new(c->loop, &o, &c->redis, &c->err) == ERR_OK;

@@ -37,14 +37,16 @@ static bool listens(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
 }
 
-static enum err_code open_redis(struct app *app, const char *name, struct redis **out,
-                                struct err *e)
+static enum err_code open_redis(struct app *app, const char *name, int64_t replicas,
+                                struct redis **out, struct err *e)
 {
     struct redis_options o = {
         .url = app->settings.redis.url,
         .connect_timeout = app->settings.redis.connect_timeout,
         .timeout = app->settings.redis.timeout,
         .name = name,
+        .replicas = replicas,
+        .replica_timeout = app->settings.redis.replica_timeout,
     };
 
     return redis_new(app->loop, &o, out, e);
@@ -60,8 +62,8 @@ static enum err_code app_open(struct app *app, struct err *e)
     dialog_html_init();
     if (prompts_load(app->settings.server.prompts_dir, &app->prompts, e) != ERR_OK ||
         model_new(app->loop, &app->settings, &app->model, e) != ERR_OK ||
-        open_redis(app, "confab-fcgi", &app->redis, e) != ERR_OK ||
-        open_redis(app, "confab-fcgi-wake", &app->wake, e) != ERR_OK)
+        open_redis(app, "confab-fcgi", app->settings.redis.min_replicas, &app->redis, e) != ERR_OK ||
+        open_redis(app, "confab-fcgi-wake", 0, &app->wake, e) != ERR_OK)
         return e->code;
     app->sessions = sessions_new(app->loop, app->redis, app->wake, &app->settings);
     app->quota = quota_new(app->loop, app->redis, &app->settings);

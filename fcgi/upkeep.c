@@ -45,7 +45,8 @@ static void ask(struct upkeep *u)
     if (u->asking)
         return;
     u->asked_ms = clock_ms();
-    u->asking = durability_check(u->app->redis, on_durability, u);
+    u->asking = durability_check(u->app->redis, u->app->settings.redis.min_replicas, on_durability,
+                                 u);
 }
 
 static void on_redis(void *arg, bool up)
@@ -79,9 +80,13 @@ static void on_beat(void *arg)
     struct upkeep *u = arg;
 
     give_back_memory(u);
-    if (u->app->pool)
+    if (u->app->pool) {
         pool_view_tell(u->app);
-    if (redis_is_up(u->app->redis) && clock_ms() - u->asked_ms >= ASK_EVERY_MS)
+        pool_meet(u->app->pool);
+    }
+    /* Soon again while it does not: a new master's replicas follow it a moment later. */
+    if (redis_is_up(u->app->redis) &&
+        (!u->app->durable || clock_ms() - u->asked_ms >= ASK_EVERY_MS))
         ask(u);
     timer_set(&u->beat, BEAT_MS);
 }

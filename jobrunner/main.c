@@ -88,14 +88,16 @@ static int health(void)
 
 /* --- the program --- */
 
-static enum err_code open_redis(struct program *p, const char *name, struct redis **out,
-                                struct err *e)
+static enum err_code open_redis(struct program *p, const char *name, int64_t replicas,
+                                struct redis **out, struct err *e)
 {
     struct redis_options o = {
         .url = p->settings.redis.url,
         .connect_timeout = p->settings.redis.connect_timeout,
         .timeout = p->settings.redis.timeout,
         .name = name,
+        .replicas = replicas,
+        .replica_timeout = p->settings.redis.replica_timeout,
     };
 
     return redis_new(p->loop, &o, out, e);
@@ -111,8 +113,8 @@ static enum err_code program_open(struct program *p, struct err *e)
     if (!p->loop)
         return err_set(e, ERR_INTERNAL, "there is no event loop to be had");
     loop_raise_file_limit();
-    if (open_redis(p, "confab-jobrunner", &p->redis, e) != ERR_OK ||
-        open_redis(p, "confab-jobrunner-reader", &p->reader, e) != ERR_OK)
+    if (open_redis(p, "confab-jobrunner", p->settings.redis.min_replicas, &p->redis, e) != ERR_OK ||
+        open_redis(p, "confab-jobrunner-reader", 0, &p->reader, e) != ERR_OK)
         return e->code;
     store = (struct store_deps){ p->loop, p->redis, &p->settings };
     if (store_open(&store, &p->store, e) != ERR_OK)
@@ -177,7 +179,7 @@ static enum err_code work(struct program *p, struct err *e)
         return err_set(e, ERR_INTERNAL, "out of memory");
     loop_on_signal(p->loop, SIGTERM, on_signal, p);
     loop_on_signal(p->loop, SIGINT, on_signal, p);
-    p->asking = durability_check(p->redis, on_durability, p);
+    p->asking = durability_check(p->redis, p->settings.redis.min_replicas, on_durability, p);
     log_info(NULL, "start store=%s concurrency=%" PRId64, store_name(p->store),
              p->settings.tasks.concurrency);
     loop_run(p->loop);

@@ -87,7 +87,8 @@ const struct conf_row settings_rows[] = {
            "3s", 10 * MS, MINUTE, "a key that was revoked is refused after this long at the latest"),
 
     SECRET("redis", "url", "REDIS_URL", redis.url,
-           "redis://127.0.0.1:6379/0", "redis://[user:pass@]host:port/db or unix:///path?db=N"),
+           "redis://127.0.0.1:6379/0", "redis://[user:pass@]host:port/db, unix:///path?db=N, or, to "
+           "ask sentinels, sentinel://[user:pass@]host:port,host:port/master/db?sentinel_auth=user:pass"),
     NUMBER(CONF_TIME, "redis", "timeout", "REDIS_TIMEOUT", redis.timeout,
            "800ms", 50 * MS, MINUTE, "give up on one command"),
     NUMBER(CONF_TIME, "redis", "connect_timeout", "REDIS_CONNECT_TIMEOUT", redis.connect_timeout,
@@ -95,6 +96,10 @@ const struct conf_row settings_rows[] = {
     CHOICE("redis", "durability", "REDIS_DURABILITY", redis.durability,
            "require", "require|warn",
            "what to do when Redis would not keep what it has acknowledged"),
+    NUMBER(CONF_INT, "redis", "min_replicas", "REDIS_MIN_REPLICAS", redis.min_replicas,
+           "0", 0, 16, "replicas that must have a turn or a task before it is acknowledged"),
+    NUMBER(CONF_TIME, "redis", "replica_timeout", "REDIS_REPLICA_TIMEOUT", redis.replica_timeout,
+           "500ms", 10 * MS, MINUTE, "give up on the replicas, if any must have what is written"),
 
     { .section = "model", .name = "base_url", .env = "OPENAI_BASE_URL", .type = CONF_TEXT,
       .offset = AT(model.base_url), .given = AT(model.base_url_given), .max = 2048,
@@ -267,18 +272,20 @@ static void check_google(struct check *c, const struct settings *s)
 static bool check(const struct settings *s, FILE *report)
 {
     struct check c = { report, true };
+    int64_t wait = s->redis.timeout + (s->redis.min_replicas ? s->redis.replica_timeout : 0);
 
     check_google(&c, s);
     need(&c, s->server.max_user_text < s->server.max_body,
          "MAX_USER_TEXT ([server] max_user_text): has to be less than MAX_BODY");
-    need(&c, s->session.lease >= 3 * s->redis.timeout,
-         "SESSION_LEASE ([session] lease): has to be at least three times REDIS_TIMEOUT, "
-         "or it ends before it can be renewed");
-    need(&c, s->session.save_timeout >= s->redis.timeout,
-         "SAVE_TIMEOUT ([session] save_timeout): has to be at least REDIS_TIMEOUT");
-    need(&c, s->tasks.lease >= 3 * s->redis.timeout,
-         "TASK_LEASE ([tasks] lease): has to be at least three times REDIS_TIMEOUT, "
-         "or it ends before it can be renewed");
+    need(&c, s->session.lease >= 3 * wait,
+         "SESSION_LEASE ([session] lease): has to be at least three times REDIS_TIMEOUT "
+         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS), or it ends before it can be renewed");
+    need(&c, s->session.save_timeout >= wait,
+         "SAVE_TIMEOUT ([session] save_timeout): has to be at least REDIS_TIMEOUT "
+         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS)");
+    need(&c, s->tasks.lease >= 3 * wait,
+         "TASK_LEASE ([tasks] lease): has to be at least three times REDIS_TIMEOUT "
+         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS), or it ends before it can be renewed");
     need(&c, s->tasks.retry_base <= s->tasks.retry_max,
          "TASK_RETRY_MAX ([tasks] retry_max): has to be at least TASK_RETRY_BASE");
     need(&c, s->tasks.canary_base <= s->tasks.canary_max,

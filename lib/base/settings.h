@@ -73,6 +73,8 @@ struct settings {
         int64_t timeout;                /* of one command */
         int64_t connect_timeout;
         int     durability;
+        int64_t min_replicas;           /* that have what is acknowledged; 0 = none is asked */
+        int64_t replica_timeout;
     } redis;
     struct model_settings model;        /* the upstream that is asked first */
     struct upstream_settings upstreams[UPSTREAMS_MAX];

@@ -125,7 +125,7 @@ struct session_op *session_create(struct redis *r, const struct settings *s,
     if (!op)
         return NULL;
     op->tell.created = fn;
-    return op_sent(op, redis_eval(r, 0, &lua_session_create, (struct redis_arg[]){
+    return op_sent(op, redis_eval_kept(r, 0, &lua_session_create, (struct redis_arg[]){
         key_arg(&hash), key_arg(&index), key_arg(&idem),
     }, 3, (struct redis_arg[]){
         redis_str(id), opt(n->username), opt(n->title), opt(n->prompt),
@@ -177,8 +177,9 @@ struct session_op *session_rename(struct redis *r, const char *tenant, const cha
     if (!op)
         return NULL;
     op->tell.record = fn;
-    return op_sent(op, redis_eval(r, 0, &lua_session_rename, (struct redis_arg[]){ key_arg(&hash) },
-                                  1, (struct redis_arg[]){ redis_str(title) }, 1, on_record, op));
+    return op_sent(op, redis_eval_kept(r, 0, &lua_session_rename, (struct redis_arg[]){
+        key_arg(&hash),
+    }, 1, (struct redis_arg[]){ redis_str(title) }, 1, on_record, op));
 }
 
 /* --- forgotten --------------------------------------------------------------------------- */
@@ -214,8 +215,8 @@ struct session_op *session_forget(struct redis *r, const struct settings *s, con
     }
     task_queue_keys(keys + OURS);
     op->tell.forgotten = fn;
-    return op_sent(op, redis_eval(r, 0, &lua_session_forget, keys, OURS + TASK_QUEUE_KEYS,
-                                  (struct redis_arg[]){
+    return op_sent(op, redis_eval_kept(r, 0, &lua_session_forget, keys, OURS + TASK_QUEUE_KEYS,
+                                       (struct redis_arg[]){
         REDIS_LIT(KEYS_TASKS_GROUP), { id, len }, number(session_lock_life(s), lock_life),
         number(KEPT_LIFE_MS, kept_life), number(s->tasks.ttl, record_life),
     }, 5, on_forgotten, op));

@@ -77,11 +77,13 @@ const char *session_life(const struct settings *s, char out[SESSION_LIFE_SIZE])
     return out;
 }
 
+/* All on the connection for what is kept, so that they stay in order: a grant that a failover
+ * took back could be another's as well, and the answer to a repeat has to last as the first. */
 static struct redis_call *call(struct session_turn *t, int64_t timeout,
                                const struct redis_script *script, const struct redis_arg *keys,
                                size_t nkeys, const struct args *a, redis_fn *fn)
 {
-    return redis_eval(t->sessions->redis, timeout, script, keys, nkeys, a->argv, a->argc, fn, t);
+    return redis_eval_kept(t->sessions->redis, timeout, script, keys, nkeys, a->argv, a->argc, fn, t);
 }
 
 struct redis_call *session_call_begin(struct session_turn *t, int64_t timeout, redis_fn *fn)

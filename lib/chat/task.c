@@ -262,7 +262,7 @@ struct task_call *task_accept(struct redis *r, const struct settings *s,
     a.argv[a.args++] = (struct redis_arg){ q->session, q->session_len };
     task_args_text(&a, says);
     task_args_number(&a, s->session.idempotency_ttl);
-    return task_call_send(r, &lua_task_accept, &a, &call, on_accepted);
+    return task_call_send_kept(r, &lua_task_accept, &a, &call, on_accepted);
 }
 
 /* --- looking one up --- */

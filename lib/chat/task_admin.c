@@ -121,7 +121,7 @@ struct task_call *task_retry(struct redis *r, const char *tenant, const char *id
 
     task_args_text(&a, id_or_none(id));
     task_args_text(&a, tenant);
-    return task_call_send(r, &lua_task_retry, &a, &call, on_changed);
+    return task_call_send_kept(r, &lua_task_retry, &a, &call, on_changed);
 }
 
 struct task_call *task_remove(struct redis *r, const struct settings *s, const char *tenant,
@@ -138,5 +138,5 @@ struct task_call *task_remove(struct redis *r, const struct settings *s, const c
     task_args_number(&a, (what & TASK_DELETE) != 0);
     task_args_text(&a, session_life(s, life));
     task_args_number(&a, s->tasks.ttl);
-    return task_call_send(r, &lua_task_remove, &a, &call, on_changed);
+    return task_call_send_kept(r, &lua_task_remove, &a, &call, on_changed);
 }

@@ -49,7 +49,12 @@ void task_args_number(struct task_args *a, int64_t n)
     task_args_text(a, digits);
 }
 
-struct task_call *task_call_send(struct redis *r, const struct redis_script *script,
+typedef struct redis_call *eval_fn(struct redis *r, int64_t timeout_ms,
+                                   const struct redis_script *s, const struct redis_arg *keys,
+                                   size_t nkeys, const struct redis_arg *args, size_t nargs,
+                                   redis_fn *fn, void *arg);
+
+static struct task_call *send_by(eval_fn *eval, struct redis *r, const struct redis_script *script,
                                  const struct task_args *a, const struct task_call *call,
                                  redis_fn *on_reply)
 {
@@ -58,12 +63,26 @@ struct task_call *task_call_send(struct redis *r, const struct redis_script *scr
     if (!c)
         return NULL;
     *c = *call;
-    c->redis = redis_eval(r, 0, script, a->key, a->keys, a->argv, a->args, on_reply, c);
+    c->redis = eval(r, 0, script, a->key, a->keys, a->argv, a->args, on_reply, c);
     if (!c->redis) {
         free(c);
         return NULL;
     }
     return c;
+}
+
+struct task_call *task_call_send(struct redis *r, const struct redis_script *script,
+                                 const struct task_args *a, const struct task_call *call,
+                                 redis_fn *on_reply)
+{
+    return send_by(redis_eval, r, script, a, call, on_reply);
+}
+
+struct task_call *task_call_send_kept(struct redis *r, const struct redis_script *script,
+                                      const struct task_args *a, const struct task_call *call,
+                                      redis_fn *on_reply)
+{
+    return send_by(redis_eval_kept, r, script, a, call, on_reply);
 }
 
 void task_call_cancel(struct task_call *c)

@@ -49,6 +49,10 @@ void task_args_number(struct task_args *a, int64_t n);
 struct task_call *task_call_send(struct redis *r, const struct redis_script *script,
                                  const struct task_args *a, const struct task_call *call,
                                  redis_fn *on_reply);
+/* The same for what must outlive a failover (redis_eval_kept). */
+struct task_call *task_call_send_kept(struct redis *r, const struct redis_script *script,
+                                      const struct task_args *a, const struct task_call *call,
+                                      redis_fn *on_reply);
 
 /* The first word of a script's reply is this one. */
 bool task_reply_says(const struct redisReply *reply, const char *word);

@@ -124,7 +124,7 @@ struct task_call *task_sweep_document(struct redis *r, const char *task_id, cons
     task_args_name(&a, KEYS_TASKS_SWEPT);
     task_args_text(&a, document);
     task_args_number(&a, SWEPT_LIFE_MS);
-    return task_call_send(r, &lua_task_sweep_document, &a, &call, on_verdict);
+    return task_call_send_kept(r, &lua_task_sweep_document, &a, &call, on_verdict);
 }
 
 struct task_call *task_budget(struct redis *r, int64_t per_minute, task_done_fn *fn, void *arg)

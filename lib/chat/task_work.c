@@ -106,7 +106,7 @@ struct task_call *task_record(struct redis *r, const struct settings *s, const s
     task_args_name(&a, KEYS_TASKS_SWEPT);
     task_args_text(&a, store);
     task_args_text(&a, document);
-    return task_call_send(r, &lua_task_record, &a, &call, on_fenced);
+    return task_call_send_kept(r, &lua_task_record, &a, &call, on_fenced);
 }
 
 struct task_call *task_finish(struct redis *r, const struct settings *s, const struct task_hold *h,

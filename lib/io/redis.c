@@ -1,43 +1,17 @@
-/* Calls to Redis: each is written to the connection at once, answers come in the same order.
- *
- * A call is in one of three lists:
- *   waiting   a connection is being made; nothing of it was written yet
- *   sent      written; its answer is the next one after those of the calls before it
- *   failed    its callback is due in the loop's next turn */
-#include "lib/io/redis.h"
+/* Calls to Redis: each is written to the connection at once, answers come in the same order. */
+#include "lib/io/redis_inside.h"
 
 #include <assert.h>
 #include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/failpoint.h"
-#include "lib/io/list.h"
-#include "lib/io/redis_call.h"
-#include "lib/io/redis_link.h"
 #include "lib/io/redis_wire.h"
 
 enum { PULSE_MS = 2000, PATIENCE = 10 };
-
-struct redis {
-    struct redis_link *link;                /* owned */
-    int64_t            timeout;
-    struct list        waiting, sent, failed;
-    struct timer       deadline;
-    int64_t            next_look;           /* when the deadline timer fires, if it runs */
-    struct timer       telling;             /* failed calls and the state, outside of all else */
-    redis_state_fn    *state_fn;
-    void              *state_arg;
-    bool               told_up;
-    bool               busy, closed;        /* telling, and freed meanwhile */
-    char              *channel;             /* owned; NULL: not a subscriber */
-    redis_message_fn  *message_fn;
-    void              *message_arg;
-    struct timer       pulse;               /* of a subscriber */
-    bool               heard;               /* anything, since the last pulse */
-    int64_t            heard_at;            /* the latest answer to a call */
-};
 
 static void on_up(void *arg);
 static void on_down(void *arg);
@@ -48,13 +22,12 @@ static void on_pulse(void *arg);
 
 static const struct link_handlers handlers = { on_up, on_down, on_reply };
 
-enum err_code redis_new(struct loop *l, const struct redis_options *o, struct redis **out,
-                        struct err *e)
+static enum err_code open_one(struct loop *l, const struct redis_options *o, struct redis **out,
+                              struct err *e)
 {
     struct redis_url url;
     struct redis *r;
 
-    *out = NULL;
     if (redis_url_parse(o->url, &url, e) != ERR_OK)
         return err_wrap(e, "REDIS_URL ([redis] url)");
     r = calloc(1, sizeof *r);
@@ -65,6 +38,7 @@ enum err_code redis_new(struct loop *l, const struct redis_options *o, struct re
     r->timeout = o->timeout;
     list_init(&r->waiting);
     list_init(&r->sent);
+    list_init(&r->held);
     list_init(&r->failed);
     timer_init(&r->deadline, l, on_deadline, r);
     timer_init(&r->telling, l, on_telling, r);
@@ -78,13 +52,45 @@ enum err_code redis_new(struct loop *l, const struct redis_options *o, struct re
     return ERR_OK;
 }
 
-static void free_calls(struct list *calls)
+/* A second one for what replicas must have: a WAIT holds up what is behind it. */
+static enum err_code open_kept(struct loop *l, const struct redis_options *o, struct redis *r,
+                               struct err *e)
+{
+    struct redis_options own = *o;
+    char name[64];
+
+    snprintf(name, sizeof name, "%s-kept", o->name ? o->name : "");
+    own.name = name;
+    if (open_one(l, &own, &r->kept, e) != ERR_OK)
+        return e ? e->code : ERR_INTERNAL;
+    r->kept->replicas = o->replicas;
+    r->kept->replica_timeout = o->replica_timeout;
+    return ERR_OK;
+}
+
+enum err_code redis_new(struct loop *l, const struct redis_options *o, struct redis **out,
+                        struct err *e)
+{
+    enum err_code code;
+
+    *out = NULL;
+    code = open_one(l, o, out, e);
+    if (code == ERR_OK && o->replicas > 0)
+        code = open_kept(l, o, *out, e);
+    if (code != ERR_OK) {
+        redis_free(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+void redis_free_calls(struct list *calls)
 {
     while (!list_empty(calls)) {
         struct redis_call *c = list_owner(calls->next, struct redis_call, link);
 
         list_take(&c->link);
-        free(c);
+        call_free(c);
     }
 }
 
@@ -92,14 +98,17 @@ void redis_free(struct redis *r)
 {
     if (!r)
         return;
+    redis_free(r->kept);
+    r->kept = NULL;
     link_free(r->link);
     r->link = NULL;
     timer_stop(&r->deadline);
     timer_stop(&r->telling);
     timer_stop(&r->pulse);
-    free_calls(&r->waiting);
-    free_calls(&r->sent);
-    free_calls(&r->failed);
+    redis_free_calls(&r->waiting);
+    redis_free_calls(&r->sent);
+    redis_free_calls(&r->held);
+    redis_free_calls(&r->failed);
     r->closed = true;
     if (r->busy)
         return;
@@ -133,7 +142,7 @@ static void call_fail(struct redis *r, struct redis_call *c)
     c->state = CALL_OVER;
     if (c->fn)
         c->fn(c->arg, NULL, &e);
-    free(c);
+    call_free(c);
 }
 
 static void tell_state(struct redis *r)
@@ -161,12 +170,12 @@ static void on_telling(void *arg)
     if (!r->closed)
         tell_state(r);
     r->busy = false;
-    free_calls(&due);
+    redis_free_calls(&due);
     if (r->closed)
         redis_free(r);
 }
 
-static void call_will_fail(struct redis *r, struct redis_call *c, const char *why)
+void redis_call_will_fail(struct redis *r, struct redis_call *c, const char *why)
 {
     c->state = CALL_FAILED;
     c->why = why;
@@ -180,7 +189,7 @@ static void all_will_fail(struct redis *r, struct list *calls)
         struct redis_call *c = list_owner(calls->next, struct redis_call, link);
 
         list_take(&c->link);
-        call_will_fail(r, c, NULL);
+        redis_call_will_fail(r, c, NULL);
     }
 }
 
@@ -189,12 +198,13 @@ static void on_down(void *arg)
     struct redis *r = arg;
 
     timer_stop(&r->pulse);
+    kept_forget(r);
     all_will_fail(r, &r->sent);
     all_will_fail(r, &r->waiting);
     timer_set(&r->telling, 0);
 }
 
-static void call_send(struct redis *r, struct redis_call *c)
+void redis_send(struct redis *r, struct redis_call *c)
 {
     struct buf *out = &r->link->out;
     size_t size = call_size(c);
@@ -202,7 +212,7 @@ static void call_send(struct redis *r, struct redis_call *c)
 
     if (!at) {
         out->failed = false;    /* nothing was added: what others sent is whole */
-        call_will_fail(r, c, "too much waits to be sent");
+        redis_call_will_fail(r, c, "too much waits to be sent");
         return;
     }
     if (c->script)
@@ -213,6 +223,20 @@ static void call_send(struct redis *r, struct redis_call *c)
     link_flush(r->link);
 }
 
+static void call_go(struct redis *r, struct redis_call *c)
+{
+    if (r->asking || (!redis_is_up(r) && link_is_pending(r->link))) {
+        c->state = CALL_WAITING;
+        list_push(&r->waiting, &c->link);
+    } else if (redis_is_up(r)) {
+        redis_send(r, c);
+        if (r->replicas)
+            kept_ask(r);
+    } else {
+        redis_call_will_fail(r, c, NULL);
+    }
+}
+
 static void send_subscription(struct redis *r)
 {
     wire_add(&r->link->out, (const char *[]){ "SUBSCRIBE", r->channel, NULL });
@@ -221,22 +245,25 @@ static void send_subscription(struct redis *r)
     timer_set(&r->pulse, PULSE_MS);
 }
 
+void redis_send_waiting(struct redis *r)
+{
+    bool any = !list_empty(&r->waiting);
+
+    while (!list_empty(&r->waiting)) {
+        struct redis_call *c = list_owner(r->waiting.next, struct redis_call, link);
+
+        list_take(&c->link);
+        redis_send(r, c);
+    }
+    if (any && r->replicas)
+        kept_ask(r);
+}
+
 static void on_up(void *arg)
 {
     struct redis *r = arg;
-    struct list calls;
 
-    list_init(&calls);
-    list_move(&calls, &r->waiting);
-    while (!list_empty(&calls)) {
-        struct redis_call *c = list_owner(calls.next, struct redis_call, link);
-
-        list_take(&c->link);
-        if (redis_is_up(r))
-            call_send(r, c);
-        else
-            call_will_fail(r, c, NULL);
-    }
+    redis_send_waiting(r);
     if (r->channel && redis_is_up(r))
         send_subscription(r);
     timer_set(&r->telling, 0);
@@ -276,7 +303,7 @@ static void on_deadline(void *arg)
         after = at->next;
         if (c->deadline <= now) {
             list_take(&c->link);
-            call_will_fail(r, c, "no connection in time");
+            redis_call_will_fail(r, c, r->asking ? "not sent in time" : "no connection in time");
         } else if (c->deadline < next) {
             next = c->deadline;
         }
@@ -356,18 +383,22 @@ static void on_reply(void *arg, const struct redisReply *reply)
     r->heard_at = clock_ms();
     if (c->script && !c->whole_script && wire_fault_is(reply, "NOSCRIPT")) {
         c->whole_script = true;
-        call_send(r, c);
+        call_go(r, c);
         return;
     }
     if (c->script && FAILPOINT("redis.answer", c->script->name)) {
-        call_will_fail(r, c, "the answer was dropped");
+        redis_call_will_fail(r, c, "the answer was dropped");
+        return;
+    }
+    if (c->fn && fault == ERR_OK && c->script && r->replicas) {
+        kept_hold(r, c);
         return;
     }
     if (c->fn && fault != ERR_OK)
         call_refused(c, fault, reply);
     else if (c->fn)
         c->fn(c->arg, reply, NULL);
-    free(c);
+    call_free(c);
 }
 
 static void call_begin(struct redis *r, struct redis_call *c, int64_t timeout_ms)
@@ -376,14 +407,9 @@ static void call_begin(struct redis *r, struct redis_call *c, int64_t timeout_ms
 
     assert(!r->channel);
     c->deadline = now + (timeout_ms ? timeout_ms : r->timeout);
-    if (redis_is_up(r)) {
-        call_send(r, c);
-    } else if (link_is_pending(r->link)) {
-        c->state = CALL_WAITING;
-        list_push(&r->waiting, &c->link);
-    } else {
-        call_will_fail(r, c, NULL);
-    }
+    if (r->asking)
+        c->deadline += r->replica_timeout;
+    call_go(r, c);
     look_at(r, c->deadline, now);
 }
 
@@ -408,16 +434,24 @@ struct redis_call *redis_eval(struct redis *r, int64_t timeout_ms, const struct 
     return c;
 }
 
+struct redis_call *redis_eval_kept(struct redis *r, int64_t timeout_ms,
+                                   const struct redis_script *s, const struct redis_arg *keys,
+                                   size_t nkeys, const struct redis_arg *args, size_t nargs,
+                                   redis_fn *fn, void *arg)
+{
+    return redis_eval(r->kept ? r->kept : r, timeout_ms, s, keys, nkeys, args, nargs, fn, arg);
+}
+
 /* What was sent still takes its answer off the connection. */
 void redis_call_cancel(struct redis_call *c)
 {
     if (!c)
         return;
     c->fn = NULL;
-    if (c->state == CALL_SENT || c->state == CALL_OVER)
+    if (c->state == CALL_SENT || c->state == CALL_HELD || c->state == CALL_OVER)
         return;
     list_take(&c->link);
-    free(c);
+    call_free(c);
 }
 
 bool redis_subscribe(struct redis *r, const char *channel, redis_message_fn *fn, void *arg)

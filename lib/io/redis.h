@@ -18,8 +18,8 @@
  * A call that failed with ERR_STORE may or may not have been carried out.
  *
  * Server errors are errors here: NOSCRIPT is answered by sending the script once more; LOADING,
- * READONLY, MASTERDOWN, BUSY, CLUSTERDOWN, NOAUTH, WRONGPASS, OOM, MISCONF, NOREPLICAS are
- * ERR_STORE; a script's own error reply (and any other) is ERR_INTERNAL with the server's words. */
+ * READONLY, MASTERDOWN, BUSY, CLUSTERDOWN, NOAUTH, WRONGPASS, OOM, MISCONF, NOREPLICAS, UNBLOCKED
+ * are ERR_STORE; a script's own error reply (and any other) is ERR_INTERNAL with the server's words. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,10 +34,12 @@ struct redis_call;
 struct redisReply;
 
 struct redis_options {
-    const char *url;             /* redis://[user:pass@]host[:port][/db] or unix:///path[?db=N] */
+    const char *url;             /* of the forms in redis_url.h */
     int64_t     connect_timeout; /* ms */
     int64_t     timeout;         /* ms, default of a call */
     const char *name;            /* for CLIENT SETNAME and the log; no blanks */
+    int64_t     replicas;        /* that must have what redis_eval_kept writes; 0: none */
+    int64_t     replica_timeout; /* ms, for them to have it */
 };
 
 /* ERR_INVALID when the URL is wrong. Names are resolved without blocking. The connection
@@ -66,6 +68,14 @@ struct redis_script { const char *name; const char *text; const char *sha1; };
 struct redis_call *redis_eval(struct redis *r, int64_t timeout_ms, const struct redis_script *s,
                               const struct redis_arg *keys, size_t nkeys,
                               const struct redis_arg *args, size_t nargs, redis_fn *fn, void *arg);
+/* The same for what must outlive a failover: the answer comes once options.replicas replicas have
+ * all that the script wrote and all that it found. ERR_STORE when they do not have it in time: it
+ * is written all the same, and a repeat asks them again. Without replicas it is redis_eval; with
+ * them these calls have a connection of their own, where they keep their order among each other. */
+struct redis_call *redis_eval_kept(struct redis *r, int64_t timeout_ms,
+                                   const struct redis_script *s, const struct redis_arg *keys,
+                                   size_t nkeys, const struct redis_arg *args, size_t nargs,
+                                   redis_fn *fn, void *arg);
 /* The callback does not come any more. What was sent may still be carried out. Not after the
  * callback has returned. NULL: nothing. */
 void redis_call_cancel(struct redis_call *c);

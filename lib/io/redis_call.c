@@ -1,5 +1,6 @@
 #include "lib/io/redis_call.h"
 
+#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,14 @@ struct redis_call *call_of_script(const struct redis_script *s, const struct red
     at = put_args(at, args, nargs);
     c->len = (size_t)(at - c->args);
     return c;
+}
+
+void call_free(struct redis_call *c)
+{
+    if (!c)
+        return;
+    freeReplyObject(c->reply);
+    free(c);
 }
 
 size_t call_size(const struct redis_call *c)

@@ -15,11 +15,13 @@
 
 enum { REST_FIRST_MS = 50, REST_MAX_MS = 1000, SERVED_MS = 1000 };
 enum { READ_BYTES = 32 << 10, OUT_KEPT = 256 << 10 };
-enum greeting { GREET_AUTH, GREET_NAME, GREET_SELECT, GREET_PING };
+enum greeting { GREET_AUTH, GREET_NAME, GREET_SELECT, GREET_ROLE, GREET_PING };
 
 /* In the order in which they run. */
 static void on_timer(void *arg);
 static void begin(struct redis_link *k);
+static void on_found(void *arg, const char *host, int port, const char *problem);
+static void reach(struct redis_link *k);
 static void on_resolved(void *arg, const struct address *found, const char *problem);
 static void connect_to(struct redis_link *k);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
@@ -60,7 +62,9 @@ struct redis_link *link_new(struct loop *l, struct redis_url *url, const struct 
 static void disconnect(struct redis_link *k)
 {
     timer_stop(&k->timer);
+    sentinel_cancel(k->seeking);
     resolve_cancel(k->lookup);
+    k->seeking = NULL;
     k->lookup = NULL;
     if (k->fd >= 0) {
         event_del(&k->readable);
@@ -119,7 +123,7 @@ void link_fail(struct redis_link *k, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(why, sizeof why, fmt, args);
     va_end(args);
-    if (k->state == LINK_UP || strcmp(why, k->why) != 0)
+    if (!k->quiet && (k->state == LINK_UP || strcmp(why, k->why) != 0))
         log_warn(&k->log, "redis state=away why=\"%s\"", why);
     memcpy(k->why, why, sizeof why);
     disconnect(k);
@@ -138,10 +142,41 @@ static void on_timer(void *arg)
         link_fail(k, "no connection within %lld ms", (long long)k->connect_timeout);
 }
 
+/* Each try asks another sentinel first: one that is cut off may tell of a master that was. */
 static void begin(struct redis_link *k)
 {
-    timer_set(&k->timer, k->connect_timeout);
     k->tries++;
+    if (!k->url.master) {
+        reach(k);
+        return;
+    }
+    k->state = LINK_SEEK;
+    k->seeking = sentinel_ask(k->loop, &k->url, k->tries - 1, k->connect_timeout, on_found, k);
+    if (!k->seeking)
+        link_fail(k, "no memory to ask the sentinels");
+}
+
+static void on_found(void *arg, const char *host, int port, const char *problem)
+{
+    struct redis_link *k = arg;
+
+    k->seeking = NULL;
+    if (host) {
+        free(k->url.host);
+        k->url.host = strdup(host);
+        k->url.port = port;
+    }
+    if (problem)
+        link_fail(k, "%s", problem);
+    else if (!k->url.host)
+        link_fail(k, "no memory for the master's name");
+    else
+        reach(k);
+}
+
+static void reach(struct redis_link *k)
+{
+    timer_set(&k->timer, k->connect_timeout);
     if (k->url.path || address_from_digits(k->url.host, k->url.port, &k->address)) {
         connect_to(k);
         return;
@@ -247,11 +282,18 @@ static void greet(struct redis_link *k)
         snprintf(db, sizeof db, "%d", k->url.db);
         add_greeting(k, GREET_SELECT, (const char *[]){ "SELECT", db, NULL });
     }
+    if (k->url.master)
+        add_greeting(k, GREET_ROLE, (const char *[]){ "ROLE", NULL });
     add_greeting(k, GREET_PING, (const char *[]){ "PING", NULL });
     if (buf_ok(&k->out))
         link_flush(k);
     else
         link_fail(k, "no memory to log in");
+}
+
+static const char *role_of(const redisReply *reply)
+{
+    return redis_reply_text(redis_reply_at(reply, 0)).s;
 }
 
 static void on_greeting(struct redis_link *k, const redisReply *reply)
@@ -264,12 +306,19 @@ static void on_greeting(struct redis_link *k, const redisReply *reply)
         link_fail(k, "%s", reply->str);
         return;
     }
+    if (what == GREET_ROLE && fault == ERR_OK && strcmp(role_of(reply), "master") != 0) {
+        link_fail(k, "%s:%d is not the master", k->url.host, k->url.port);
+        return;
+    }
     if (k->greeted < k->greetings)
         return;
     timer_stop(&k->timer);
     k->state = LINK_UP;
     k->up_at = clock_ms();
-    log_info(&k->log, "redis state=up");
+    if (k->url.master)
+        log_info(&k->log, "redis state=up master=%s:%d", k->url.host, k->url.port);
+    else if (!k->quiet)
+        log_info(&k->log, "redis state=up");
     k->on->on_up(k->arg);
 }
 
@@ -321,6 +370,26 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         greet(k);
 }
 
+struct redisReply *link_keep_reply(struct redis_link *k)
+{
+    struct redisReply *reply = k->reply;
+
+    k->reply = NULL;
+    return reply;
+}
+
+/* The sentinels have made another server the master, or this one's replicas have left it. */
+static void take_answer(struct redis_link *k, const redisReply *reply)
+{
+    bool deposed = k->url.master && (wire_fault_is(reply, "READONLY") ||
+                                     wire_fault_is(reply, "NOREPLICAS") ||
+                                     wire_fault_is(reply, "UNBLOCKED"));
+
+    k->on->on_reply(k->arg, reply);
+    if (deposed && k->state == LINK_UP && !k->closed)
+        link_fail(k, "%s:%d is not the master any more", k->url.host, k->url.port);
+}
+
 /* Each reply may end the connection, or free the link and all around it. */
 static void take_replies(struct redis_link *k)
 {
@@ -334,11 +403,12 @@ static void take_replies(struct redis_link *k)
         }
         if (!reply)
             break;
+        k->reply = reply;
         if (k->state == LINK_GREET)
             on_greeting(k, reply);
         else
-            k->on->on_reply(k->arg, reply);
-        freeReplyObject(reply);
+            take_answer(k, reply);
+        freeReplyObject(link_keep_reply(k));
     }
     k->busy = false;
     if (k->closed)

@@ -4,7 +4,10 @@
  * parser is used: its asynchronous layer resolves names in a way that blocks, has no
  * deadlines, and knows no reconnect.
  *
- *   BEGIN -> RESOLVE -> CONNECT -> GREET -> UP
+ *   BEGIN -> (SEEK ->) RESOLVE -> CONNECT -> GREET -> UP
+ *
+ * SEEK asks the sentinels for the master, if there are any; a server that is not the master, or not
+ * any more, is left, and they are asked again.
  *
  * Whatever fails goes to REST, and from there to BEGIN after a while (50 ms, doubled at each
  * failure, at most 1 s); a connection that has served for a second is tried again at once. */
@@ -18,11 +21,13 @@
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
 #include "lib/io/redis.h"
+#include "lib/io/redis_sentinel.h"
 #include "lib/io/redis_url.h"
 #include "lib/io/resolve.h"
 
-enum link_state { LINK_BEGIN, LINK_RESOLVE, LINK_CONNECT, LINK_GREET, LINK_UP, LINK_REST };
-enum { LINK_GREETINGS = 4, LINK_OUT_MAX = 64 << 20 };
+enum link_state { LINK_BEGIN, LINK_SEEK, LINK_RESOLVE, LINK_CONNECT, LINK_GREET, LINK_UP,
+                  LINK_REST };
+enum { LINK_GREETINGS = 5, LINK_OUT_MAX = 64 << 20 };
 
 struct redisReader;
 
@@ -37,15 +42,17 @@ struct redis_link {
     struct loop                *loop;
     const struct link_handlers *on;
     void                       *arg;
-    struct redis_url            url;
+    struct redis_url            url;        /* with sentinels its host is what they said last */
     char                       *name;       /* owned; for the server's list of clients */
     int64_t                     connect_timeout;
     enum link_state             state;
+    struct sentinel_ask        *seeking;    /* in SEEK */
     struct resolve             *lookup;     /* in RESOLVE */
     struct address              address;
     int                         fd;         /* -1 when there is none */
     struct event                readable, writable, flushing;
     struct redisReader         *reader;     /* as long as fd */
+    struct redisReply          *reply;      /* the one that on_reply is given, unless it was kept */
     struct buf                  out;        /* written as far as out_sent */
     size_t                      out_sent;
     int                         greeting[LINK_GREETINGS];
@@ -56,6 +63,7 @@ struct redis_link {
     unsigned                    tries, seed;
     bool                        busy;       /* in a callback, which may close us */
     bool                        closed;
+    bool                        quiet;      /* logs nothing; may be set after link_new */
     char                        why[200];   /* of the latest failure */
     struct log                  log;
 };
@@ -68,6 +76,8 @@ void link_free(struct redis_link *k);       /* no callback any more; also from a
 bool link_is_pending(const struct redis_link *k);
 /* In UP: what was added to k->out leaves at the end of this turn of the loop. */
 void link_flush(struct redis_link *k);
+/* In on_reply: the reply is the caller's from now on. */
+struct redisReply *link_keep_reply(struct redis_link *k);
 void link_fail(struct redis_link *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -7,16 +7,26 @@
 #include "lib/base/buf.h"
 #include "lib/base/text.h"
 
-enum { PORT_DEFAULT = 6379, DB_MAX = 1 << 20, PART_MAX = 4096 };
+enum { PORT_DEFAULT = 6379, SENTINEL_PORT_DEFAULT = 26379, DB_MAX = 1 << 20, PART_MAX = 4096 };
+
+static void free_secret(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
 
 void redis_url_close(struct redis_url *u)
 {
     free(u->host);
     free(u->path);
+    free(u->master);
+    for (size_t i = 0; i < u->sentinel_count; i++)
+        free(u->sentinels[i].host);
     free(u->user);
-    if (u->password)
-        explicit_bzero(u->password, strlen(u->password));
-    free(u->password);
+    free_secret(u->password);
+    free(u->sentinel_user);
+    free_secret(u->sentinel_password);
     memset(u, 0, sizeof *u);
 }
 
@@ -48,7 +58,8 @@ static char *decode(const char *s, size_t len)
     return buf_steal(&b, NULL);
 }
 
-static enum err_code parse_user(const char *s, size_t len, struct redis_url *u, struct err *e)
+static enum err_code parse_user(const char *s, size_t len, char **user, char **password,
+                                struct err *e)
 {
     const char *colon = memchr(s, ':', len);
     size_t user_len = colon ? (size_t)(colon - s) : len;
@@ -56,22 +67,22 @@ static enum err_code parse_user(const char *s, size_t len, struct redis_url *u, 
     if (!colon)
         return err_set(e, ERR_INVALID, "a user without a password");
     if (user_len) {
-        u->user = decode(s, user_len);
-        if (!u->user)
+        *user = decode(s, user_len);
+        if (!*user)
             return err_set(e, ERR_INVALID, "the user is not well escaped");
     }
     if (user_len + 1 < len) {
-        u->password = decode(colon + 1, len - user_len - 1);
-        if (!u->password)
+        *password = decode(colon + 1, len - user_len - 1);
+        if (!*password)
             return err_set(e, ERR_INVALID, "the password is not well escaped");
     }
-    if (u->user && !u->password)
+    if (*user && !*password)
         return err_set(e, ERR_INVALID, "a user without a password");
     return ERR_OK;
 }
 
-/* host[:port], [v6][:port]; "" is the loopback. */
-static enum err_code parse_host(const char *s, size_t len, struct redis_url *u, struct err *e)
+/* host[:port], [v6][:port]; "" is the loopback. port comes with its default. */
+static enum err_code parse_host(const char *s, size_t len, char **host, int *port, struct err *e)
 {
     const char *end = s + len, *host_end, *colon;
 
@@ -86,13 +97,12 @@ static enum err_code parse_host(const char *s, size_t len, struct redis_url *u, 
         host_end = colon ? colon : end;
         colon = host_end;
     }
-    u->port = PORT_DEFAULT;
     if (colon < end &&
         (*colon != ':' ||
-         parse_number(colon + 1, (size_t)(end - colon - 1), 65535, &u->port) != ERR_OK ||
-         u->port == 0))
+         parse_number(colon + 1, (size_t)(end - colon - 1), 65535, port) != ERR_OK ||
+         *port == 0))
         return err_set(e, ERR_INVALID, "the port is not a number from 1 to 65535");
-    u->host = host_end > s ? strndup(s, (size_t)(host_end - s)) : strdup("127.0.0.1");
+    *host = host_end > s ? strndup(s, (size_t)(host_end - s)) : strdup("127.0.0.1");
     return ERR_OK;
 }
 
@@ -126,28 +136,89 @@ static enum err_code parse_tcp(const char *s, struct redis_url *u, struct err *e
 
     if (s[len] == '?')
         return err_set(e, ERR_INVALID, "the database is given as /N");
-    if (parse_host(s, len, u, e) != ERR_OK)
-        return e ? e->code : ERR_INVALID;
+    u->port = PORT_DEFAULT;
+    if (parse_host(s, len, &u->host, &u->port, e) != ERR_OK)
+        return ERR_INVALID;
     return parse_db(s[len] ? s + len + 1 : "", u, e);
 }
 
+/* host[:port], separated by commas. */
+static enum err_code parse_sentinels(const char *s, size_t len, struct redis_url *u, struct err *e)
+{
+    const char *end = s + len;
+
+    for (const char *comma; s <= end; s = comma + 1) {
+        struct redis_host *h = &u->sentinels[u->sentinel_count];
+
+        comma = memchr(s, ',', (size_t)(end - s));
+        if (!comma)
+            comma = end;
+        if (comma == s)
+            return err_set(e, ERR_INVALID, "a sentinel's host is missing");
+        if (u->sentinel_count == REDIS_SENTINELS_MAX)
+            return err_set(e, ERR_INVALID, "more than %d sentinels", REDIS_SENTINELS_MAX);
+        h->port = SENTINEL_PORT_DEFAULT;
+        if (parse_host(s, (size_t)(comma - s), &h->host, &h->port, e) != ERR_OK)
+            return ERR_INVALID;
+        if (!h->host)
+            return err_set(e, ERR_INTERNAL, "out of memory");
+        u->sentinel_count++;
+    }
+    return ERR_OK;
+}
+
+/* hosts/master[/db][?sentinel_auth=[user]:pass] */
+static enum err_code parse_sentinel(const char *s, struct redis_url *u, struct err *e)
+{
+    static const char auth[] = "?sentinel_auth=";
+    size_t hosts = strcspn(s, "/?"), name, db;
+    char digits[16] = "";
+
+    if (parse_sentinels(s, hosts, u, e) != ERR_OK)
+        return ERR_INVALID;
+    s += hosts + (s[hosts] == '/');
+    name = strcspn(s, "/?");
+    if (name == 0)
+        return err_set(e, ERR_INVALID, "the master's name is missing: sentinel://HOST:PORT/NAME");
+    u->master = strndup(s, name);
+    s += name + (s[name] == '/');
+    db = strcspn(s, "?");
+    if (db >= sizeof digits)
+        return err_set(e, ERR_INVALID, "the database is not a number");
+    memcpy(digits, s, db);
+    s += db;
+    if (parse_db(digits, u, e) != ERR_OK)
+        return ERR_INVALID;
+    if (!*s)
+        return ERR_OK;
+    if (strncmp(s, auth, sizeof auth - 1) != 0)
+        return err_set(e, ERR_INVALID, "only ?sentinel_auth= may follow the database");
+    s += sizeof auth - 1;
+    return parse_user(s, strlen(s), &u->sentinel_user, &u->sentinel_password, e);
+}
+
+static const struct {
+    const char *scheme;
+    enum err_code (*parse)(const char *s, struct redis_url *u, struct err *e);
+} forms[] = {
+    { "redis://", parse_tcp }, { "unix://", parse_unix }, { "sentinel://", parse_sentinel },
+};
+
 static enum err_code parse(const char *text, struct redis_url *u, struct err *e)
 {
-    bool unix_socket = strncmp(text, "unix://", 7) == 0;
-    enum err_code code = ERR_OK;
-    const char *at;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        size_t len = strlen(forms[i].scheme);
+        const char *at;
 
-    if (!unix_socket && strncmp(text, "redis://", 8) != 0)
-        return err_set(e, ERR_INVALID, "it must begin with redis:// or unix://");
-    text += unix_socket ? 7 : 8;
-    at = memchr(text, '@', strcspn(text, "/?"));
-    if (at) {
-        code = parse_user(text, (size_t)(at - text), u, e);
-        text = at + 1;
+        if (strncmp(text, forms[i].scheme, len) != 0)
+            continue;
+        text += len;
+        at = memchr(text, '@', strcspn(text, "/?"));
+        if (at && parse_user(text, (size_t)(at - text), &u->user, &u->password, e) != ERR_OK)
+            return ERR_INVALID;
+        return forms[i].parse(at ? at + 1 : text, u, e);
     }
-    if (code == ERR_OK)
-        code = unix_socket ? parse_unix(text, u, e) : parse_tcp(text, u, e);
-    return code;
+    return err_set(e, ERR_INVALID, "it must begin with redis://, unix:// or sentinel://");
 }
 
 enum err_code redis_url_parse(const char *text, struct redis_url *u, struct err *e)
@@ -156,7 +227,7 @@ enum err_code redis_url_parse(const char *text, struct redis_url *u, struct err 
 
     memset(u, 0, sizeof *u);
     code = parse(text, u, e);
-    if (code == ERR_OK && !u->host && !u->path)
+    if (code == ERR_OK && !u->host && !u->path && !u->master)
         code = err_set(e, ERR_INTERNAL, "out of memory");
     if (code != ERR_OK)
         redis_url_close(u);

@@ -102,7 +102,7 @@ bool wire_fault_is(const struct redisReply *r, const char *word)
 /* The server cannot serve now; the same call may succeed later. */
 static const char *const passing[] = {
     "LOADING", "READONLY", "MASTERDOWN", "BUSY", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "OOM",
-    "MISCONF", "NOREPLICAS", "UNKILLABLE", "TRYAGAIN",
+    "MISCONF", "NOREPLICAS", "UNKILLABLE", "TRYAGAIN", "UNBLOCKED",
 };
 
 enum err_code wire_fault(const struct redisReply *r)

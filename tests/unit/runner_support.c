@@ -120,7 +120,8 @@ void fake_release(void)
 
 static struct redis *connect_redis(const char *name)
 {
-    struct redis_options o = { support_redis_url(task_server), 2000, 2000, name };
+    struct redis_options o = { .url = support_redis_url(task_server), .connect_timeout = 2000,
+                               .timeout = 2000, .name = name };
     struct err e = ERR_NONE;
     struct redis *r;
 

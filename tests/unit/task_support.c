@@ -63,7 +63,8 @@ static void begin(void)
 
 void task_setup(void)
 {
-    struct redis_options o = { support_redis_url(task_server), 2000, 5000, "test" };
+    struct redis_options o = { .url = support_redis_url(task_server), .connect_timeout = 2000,
+                               .timeout = 5000, .name = "test" };
     struct err e = ERR_NONE;
 
     log_init("test", LOG_LEVEL_ERROR);

@@ -12,6 +12,7 @@ static struct support_redis *server;
 static struct loop *loop;
 static struct redis *redis;
 static bool told;
+static int64_t min_replicas;
 static char problem[400];
 static enum err_code failed_with;
 
@@ -46,7 +47,7 @@ static void on_durability(void *arg, const char *what, const struct err *e)
 static void check_now(void)
 {
     told = false;
-    ck_assert_ptr_nonnull(durability_check(redis, on_durability, &told));
+    ck_assert_ptr_nonnull(durability_check(redis, min_replicas, on_durability, &told));
     ck_assert(!told);
     support_until(loop, &told);
 }
@@ -106,7 +107,7 @@ END_TEST
 
 START_TEST(a_cancelled_check_tells_nobody)
 {
-    struct durability_call *c = durability_check(redis, on_durability, &told);
+    struct durability_call *c = durability_check(redis, 0, on_durability, &told);
 
     told = false;
     durability_call_cancel(c);

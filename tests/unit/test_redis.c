@@ -51,7 +51,8 @@ static void on_state(void *arg, bool up)
 
 static void open_url(const char *url, int64_t timeout, int64_t connect_timeout)
 {
-    struct redis_options o = { url, connect_timeout, timeout, "test" };
+    struct redis_options o = { .url = url, .connect_timeout = connect_timeout, .timeout = timeout,
+                               .name = "test" };
     struct err e = ERR_NONE;
 
     ck_assert_msg(redis_new(loop, &o, &redis, &e) == ERR_OK, "%s", e.detail);
@@ -634,7 +635,7 @@ START_TEST(a_url_says_where_redis_is)
 END_TEST
 
 static const char *const wrong_urls[] = {
-    "", "redis", "http://h", "rediss://h", "sentinel://h", "redis://h:0", "redis://h:65536",
+    "", "redis", "http://h", "rediss://h", "sentinel://h", "sentinel://h/", "redis://h:0", "redis://h:65536",
     "redis://h:x", "redis://h:1x", "redis://h/x", "redis://h/-1", "redis://h?db=1", "redis://[::1",
     "redis://[::1]x", "redis://u@h", "redis://u:@h", "redis://u:%zz@h", "redis://u:%00@h",
     "unix://", "unix:///", "unix://run/x", "unix:///run/x?x=1", "unix:///run/x?db=x",
@@ -644,7 +645,7 @@ static const char *const wrong_urls[] = {
 
 START_TEST(a_wrong_url_is_refused_with_a_reason)
 {
-    struct redis_options o = { wrong_urls[_i], 100, 100, "x" };
+    struct redis_options o = { .url = wrong_urls[_i], .connect_timeout = 100, .timeout = 100 };
     struct err e = ERR_NONE;
 
     ck_assert_int_eq(redis_new(loop, &o, &redis, &e), ERR_INVALID);
