@@ -80,10 +80,8 @@ static void on_beat(void *arg)
     struct upkeep *u = arg;
 
     give_back_memory(u);
-    if (u->app->pool) {
+    if (u->app->pool)
         pool_view_tell(u->app);
-        pool_meet(u->app->pool);
-    }
     /* Soon again while it does not: a new master's replicas follow it a moment later. */
     if (redis_is_up(u->app->redis) &&
         (!u->app->durable || clock_ms() - u->asked_ms >= ASK_EVERY_MS))
