@@ -86,6 +86,52 @@ START_TEST(each_wrong_setting_is_named_with_what_to_set)
 }
 END_TEST
 
+static bool follows(void *arg)
+{
+    char *said = support_redis_ask(server, "INFO replication");
+    bool yes = strstr(said, "state=online") != NULL;
+
+    (void)arg;
+    free(said);
+    return yes;
+}
+
+START_TEST(too_few_replicas_are_counted)
+{
+    struct support_redis *replica;
+    char port[8];
+
+    min_replicas = 1;
+    set("appendonly", "no");
+    check_now();
+    ck_assert_str_eq(problem, "appendonly is no: set it to yes; "
+                              "replicas connected: 0, REDIS_MIN_REPLICAS wants 1");
+    set("appendonly", "yes");
+    check_now();
+    ck_assert_str_eq(problem, "replicas connected: 0, REDIS_MIN_REPLICAS wants 1");
+    snprintf(port, sizeof port, "%d", support_free_port());
+    set("port", port);
+    set("repl-diskless-sync-delay", "0");
+    replica = support_redis_start_with((const char *const[]){ "--replicaof", "127.0.0.1", port,
+                                                              NULL });
+    support_until_true(loop, follows, NULL);
+    check_now();
+    ck_assert_str_eq(problem, "");
+    ck_assert_int_eq(failed_with, ERR_OK);
+    support_redis_stop(replica);
+}
+END_TEST
+
+START_TEST(a_user_that_may_not_count_replicas_is_told_so)
+{
+    min_replicas = 1;
+    free(support_redis_ask(server, "ACL SETUSER default -role"));
+    check_now();
+    ck_assert_ptr_nonnull(strstr(problem, "ROLE is not allowed"));
+    ck_assert_int_ne(failed_with, ERR_OK);
+}
+END_TEST
+
 START_TEST(a_user_that_may_not_ask_is_told_so)
 {
     free(support_redis_ask(server, "ACL SETUSER default -config"));
@@ -130,6 +176,8 @@ int main(void)
     tcase_set_timeout(check, 60);
     tcase_add_test(check, a_redis_set_up_well_has_no_problem);
     tcase_add_test(check, each_wrong_setting_is_named_with_what_to_set);
+    tcase_add_test(check, too_few_replicas_are_counted);
+    tcase_add_test(check, a_user_that_may_not_count_replicas_is_told_so);
     tcase_add_test(check, a_user_that_may_not_ask_is_told_so);
     tcase_add_test(check, without_redis_nothing_is_known);
     tcase_add_test(check, a_cancelled_check_tells_nobody);

@@ -610,6 +610,7 @@ static const struct { const char *text, *host, *path, *user, *password; int port
     { "redis://[fe80::1]", "fe80::1", NULL, NULL, NULL, 6379, 0 },
     { "unix:///run/redis.sock", NULL, "/run/redis.sock", NULL, NULL, 0, 0 },
     { "unix://:p@/run/a@b?db=4", NULL, "/run/a@b", NULL, "p", 0, 4 },
+    { "sentinel://u:p@a:1,b,[::1]:2/m/3?sentinel_auth=:q", NULL, NULL, "u", "p", 0, 3 },
 };
 
 static bool same(const char *a, const char *b)
@@ -634,7 +635,30 @@ START_TEST(a_url_says_where_redis_is)
 }
 END_TEST
 
+START_TEST(a_url_names_sentinels_and_a_master)
+{
+    struct redis_url u;
+    struct err e = ERR_NONE;
+
+    ck_assert_msg(redis_url_parse("sentinel://u:p@a:1,b,[::1]:2/m/3?sentinel_auth=s:q@", &u, &e) ==
+                  ERR_OK, "%s", e.detail);
+    ck_assert_str_eq(u.master, "m");
+    ck_assert_uint_eq(u.sentinel_count, 3);
+    ck_assert_str_eq(u.sentinels[0].host, "a");
+    ck_assert_int_eq(u.sentinels[0].port, 1);
+    ck_assert_str_eq(u.sentinels[1].host, "b");
+    ck_assert_int_eq(u.sentinels[1].port, 26379);
+    ck_assert_str_eq(u.sentinels[2].host, "::1");
+    ck_assert_str_eq(u.sentinel_user, "s");
+    ck_assert_str_eq(u.sentinel_password, "q@");
+    redis_url_close(&u);
+}
+END_TEST
+
 static const char *const wrong_urls[] = {
+    "sentinel://h:x/m", "sentinel://h,/m", "sentinel://,h/m", "sentinel://h/m/x",
+    "sentinel://h/m?db=1", "sentinel://h/m?sentinel_auth=x", "sentinel://h?m",
+    "sentinel://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17/m",
     "", "redis", "http://h", "rediss://h", "sentinel://h", "sentinel://h/", "redis://h:0", "redis://h:65536",
     "redis://h:x", "redis://h:1x", "redis://h/x", "redis://h/-1", "redis://h?db=1", "redis://[::1",
     "redis://[::1]x", "redis://u@h", "redis://u:@h", "redis://u:%zz@h", "redis://u:%00@h",
@@ -709,6 +733,7 @@ static TCase *with_another_server(void)
     tcase_add_test(tc, a_name_that_nobody_knows_fails_within_the_deadline_and_blocks_nothing);
     tcase_add_test(tc, something_that_is_no_redis_is_left);
     tcase_add_loop_test(tc, a_url_says_where_redis_is, 0, sizeof urls / sizeof *urls);
+    tcase_add_test(tc, a_url_names_sentinels_and_a_master);
     tcase_add_loop_test(tc, a_wrong_url_is_refused_with_a_reason, 0,
                         sizeof wrong_urls / sizeof *wrong_urls);
     return tc;

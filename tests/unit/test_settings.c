@@ -126,6 +126,7 @@ START_TEST(settings_that_contradict_each_other_stop_the_start)
         { "SAVE_TIMEOUT=200ms", NULL, NULL, "SAVE_TIMEOUT" },
         { "TASK_LEASE=1s", NULL, NULL, "TASK_LEASE" },
         { "TASK_RETRY_BASE=10s", "TASK_RETRY_MAX=5s", NULL, "TASK_RETRY_MAX" },
+        { "REDIS_MIN_REPLICAS=1", "REDIS_REPLICA_TIMEOUT=1m", "SESSION_LEASE=3m", "SESSION_LEASE" },
         { "TASK_LEASE=30s", "GOOGLE_APPLICATION_CREDENTIALS=/k", "GOOGLE_DRIVE_FOLDER_ID=f",
           "TASK_LEASE" },
         { "OPENAI_BASE_URL=api.openai.com", NULL, NULL, "OPENAI_BASE_URL" },
