@@ -46,13 +46,14 @@ static void on_tenants(void *arg, const struct redisReply *reply, const struct e
 /* Those that have tasks, or the one that was named. */
 static int find_tenants(struct walk *w, const char *only)
 {
-    static const struct redis_arg argv[] = { REDIS_LIT("SMEMBERS"), REDIS_LIT(KEYS_TASKS_TENANTS) };
+    static const struct redis_arg argv[] = { REDIS_LIT("ZRANGE"), REDIS_LIT(KEYS_TASKS_TENANTS),
+                                             REDIS_LIT("0"), REDIS_LIT("-1") };
 
     if (only) {
         add_tenant(w, only);
         return EXIT_SUCCESS;
     }
-    if (!redis_command(w->ctl->redis, 0, argv, 2, on_tenants, w))
+    if (!redis_command(w->ctl->redis, 0, argv, 4, on_tenants, w))
         return ctl_failed(w->ctl);
     return ctl_wait(w->ctl);
 }

@@ -20,9 +20,9 @@ struct tidy {
     const struct settings *settings;        /* borrowed */
     struct timer      wake_timer, reconcile_timer;
     struct task_call *waking, *reconciling; /* under way, or NULL */
-    uint64_t          cursor;               /* in the index of open tasks */
     int64_t           added;                /* in this pass */
-    char              sweep[TASK_SWEEP_CURSOR_SIZE];    /* in the tenants' indexes */
+    char              cursor[TASK_CURSOR_OF_ALL_SIZE];  /* in the indexes of open tasks */
+    char              sweep[TASK_CURSOR_OF_ALL_SIZE];   /* in those of all */
 };
 
 static void wake(void *arg);
@@ -137,7 +137,7 @@ static void pass_ended(struct tidy *t)
         forget_consumers(t);
 }
 
-static void on_reconciled(void *arg, int64_t added, uint64_t next, const struct err *e)
+static void on_reconciled(void *arg, int64_t added, const char *next, const struct err *e)
 {
     struct tidy *t = arg;
 
@@ -149,8 +149,8 @@ static void on_reconciled(void *arg, int64_t added, uint64_t next, const struct 
         return;
     }
     t->added += added;
-    t->cursor = next;
-    if (next)
+    snprintf(t->cursor, sizeof t->cursor, "%s", next);
+    if (*next)
         timer_set(&t->reconcile_timer, 0);
     else
         pass_ended(t);

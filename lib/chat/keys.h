@@ -18,11 +18,11 @@
  *   c1:{tenant}:idx:sessions         zset   session ids by time of creation (us)
  *   c1:{tenant}:idx:user:<username>  zset   the same of one user's sessions
  *   c1:{tenant}:idx:tasks            stream task ids, in the order of acceptance
+ *   c1:{tenant}:idx:open             zset   tasks that are not finished or failed, by acceptance
  *   c1:{tenant}:idx:failed           zset   failed tasks by when they failed
  *   c1:{tenant}:idem:<hash>          hash   a request with an Idempotency-Key: says, state,
  *                                           fence, turn; or says, task; or says, session
  *   c1:task:<id>                     hash   a task, see task.h
- *   c1:tasks:open                    zset   tasks that are not finished or failed, by acceptance
  *   c1:tasks:running                 zset   tasks that a runner has, by when it took them
  *   c1:tasks:due                     zset   tasks that wait for their next try, by when it is due
  *   c1:tasks:waiting                 zset   tasks that wait for a place in the stream, by turn
@@ -31,7 +31,7 @@
  *                                           hand, hand_words; fault, words, since, tries, next,
  *                                           canary, culprit; lifted, by: of the last one
  *   c1:tasks:budget                  hash   left, at: writes to Google that may be made now
- *   c1:tasks:tenants                 set    tenants that have an index of tasks
+ *   c1:tasks:tenants                 zset   tenants that have an index of tasks, by name
  *   c1:tasks:sweeper                 string somebody looks through the staging folder
  *   c1:tasks:swept                   zset   documents marked to be trashed, which nobody may record
  *   c1:tasks:stream                  stream the doorbell of the runners; group "runners"
@@ -54,7 +54,6 @@ enum { KEYS_TENANT_MAX = 64, KEYS_SESSION_MAX = 256, KEYS_USERNAME_MAX = 256,
        KEYS_TASK_MAX = 64,
        KEYS_SIZE = 3 + KEYS_TENANT_MAX + KEYS_SESSION_MAX + 32 };
 
-#define KEYS_TASKS_OPEN    "c1:tasks:open"
 #define KEYS_TASKS_RUNNING "c1:tasks:running"
 #define KEYS_TASKS_DUE     "c1:tasks:due"
 #define KEYS_TASKS_WAITING "c1:tasks:waiting"

@@ -256,7 +256,6 @@ struct task_call *task_accept(struct redis *r, const struct settings *s,
     }
     task_args_key(&a, &session);
     task_args_key(&a, &idem);
-    task_args_name(&a, KEYS_TASKS_TENANTS);
     task_args_text(&a, call.id);
     task_args_text(&a, q->tenant);
     a.argv[a.args++] = (struct redis_arg){ q->session, q->session_len };

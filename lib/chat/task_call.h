@@ -17,8 +17,7 @@ struct task_call {
         task_reserve_fn    *reserved;
         task_fenced_fn     *fenced;
         task_done_fn       *done;
-        task_reconciled_fn *reconciled;
-        task_swept_fn      *swept;
+        task_page_fn       *page;
         task_state_fn      *state;
     } tell;
     void *arg;

@@ -58,49 +58,35 @@ struct task_call *task_forget_consumers(struct redis *r, int64_t idle_ms, task_d
     return task_call_send(r, &lua_task_forget_consumers, &a, &call, on_done);
 }
 
-static void on_reconciled(void *arg, const struct redisReply *reply, const struct err *e)
+static void on_page(void *arg, const struct redisReply *reply, const struct err *e)
 {
     struct task_call c = *(struct task_call *)arg;
-    struct redis_arg next = redis_reply_text(redis_reply_at(reply, 0));
 
     free(arg);
-    c.tell.reconciled(c.arg, redis_reply_int(redis_reply_at(reply, 1)),
-                      strtoull(next.s, NULL, 10), e);
+    c.tell.page(c.arg, redis_reply_int(redis_reply_at(reply, 1)),
+                redis_reply_text(redis_reply_at(reply, 0)).s, e);
 }
 
-struct task_call *task_reconcile(struct redis *r, uint64_t cursor, task_reconciled_fn *fn,
-                                 void *arg)
+struct task_call *task_reconcile(struct redis *r, const char *cursor, task_page_fn *fn, void *arg)
 {
-    struct task_call call = { .tell.reconciled = fn, .arg = arg };
+    struct task_call call = { .tell.page = fn, .arg = arg };
     struct task_args a = task_args_queue();
-    char from[24];
 
-    snprintf(from, sizeof from, "%llu", (unsigned long long)cursor);
-    task_args_text(&a, from);
+    task_args_text(&a, cursor);
     task_args_number(&a, RECONCILE_PAGE);
-    return task_call_send(r, &lua_task_reconcile, &a, &call, on_reconciled);
-}
-
-static void on_swept(void *arg, const struct redisReply *reply, const struct err *e)
-{
-    struct task_call c = *(struct task_call *)arg;
-
-    free(arg);
-    c.tell.swept(c.arg, redis_reply_int(redis_reply_at(reply, 1)),
-                 redis_reply_text(redis_reply_at(reply, 0)).s, e);
+    return task_call_send(r, &lua_task_reconcile, &a, &call, on_page);
 }
 
 struct task_call *task_sweep_index(struct redis *r, const struct settings *s, const char *cursor,
-                                   task_swept_fn *fn, void *arg)
+                                   task_page_fn *fn, void *arg)
 {
-    struct task_call call = { .tell.swept = fn, .arg = arg };
+    struct task_call call = { .tell.page = fn, .arg = arg };
     struct task_args a = task_args_queue();
 
-    task_args_name(&a, KEYS_TASKS_TENANTS);
     task_args_text(&a, cursor);
     task_args_number(&a, SWEEP_PAGE);
     task_args_number(&a, s->tasks.ttl);
-    return task_call_send(r, &lua_task_sweep_index, &a, &call, on_swept);
+    return task_call_send(r, &lua_task_sweep_index, &a, &call, on_page);
 }
 
 /* --- Google's documents and quota --- */

@@ -22,18 +22,15 @@ struct task_call *task_wake_due(struct redis *r, const struct settings *s, task_
 struct task_call *task_forget_consumers(struct redis *r, int64_t idle_ms, task_done_fn *fn,
                                         void *arg);
 
-/* One page of the open index: tasks that neither the stream, the line nor the due set knows are
- * added again; added: how many. cursor: 0 to begin, then what `next` said; next 0: all were seen. */
-typedef void task_reconciled_fn(void *arg, int64_t added, uint64_t next, const struct err *e);
-struct task_call *task_reconcile(struct redis *r, uint64_t cursor, task_reconciled_fn *fn,
-                                 void *arg);
-
-/* One page of the tenants' indexes: what stands for records that have expired goes; gone: how
- * many. cursor: "" to begin, then what `next` said; next "": all were seen. */
-enum { TASK_SWEEP_CURSOR_SIZE = KEYS_TENANT_MAX + 48 };
-typedef void task_swept_fn(void *arg, int64_t gone, const char *next, const struct err *e);
+/* The tenants' indexes are looked through page by page. cursor: "" to begin, then what `next` said;
+ * next "": all were seen. count: how many were found wanting. */
+enum { TASK_CURSOR_OF_ALL_SIZE = KEYS_TENANT_MAX + 48 };
+typedef void task_page_fn(void *arg, int64_t count, const char *next, const struct err *e);
+/* Open tasks that neither the stream, the line nor the due set knows are added again. */
+struct task_call *task_reconcile(struct redis *r, const char *cursor, task_page_fn *fn, void *arg);
+/* What stands for records that have expired goes. */
 struct task_call *task_sweep_index(struct redis *r, const struct settings *s, const char *cursor,
-                                   task_swept_fn *fn, void *arg);
+                                   task_page_fn *fn, void *arg);
 
 /* May this document in the staging folder be trashed? count: 1 when its task has another one, or
  * is gone; from then on nobody can record it. Else 0. */

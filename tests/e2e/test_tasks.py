@@ -260,7 +260,7 @@ def test_the_operators_list_has_the_tasks_of_all_tenants(idle):
     idle.redis.command("HSET", "c1:task:theirs", "tn", "acme", "se", "s", "st", "pending", "nt", 0,
                        "t0", 1772357400000)
     idle.redis.command("XADD", "c1:{acme}:idx:tasks", "*", "t", "theirs")
-    idle.redis.command("SADD", "c1:tasks:tenants", "acme")
+    idle.redis.command("ZADD", "c1:tasks:tenants", 0, "acme")
     assert {line.split()[0] for line in ctl(idle, "list").lines} == {task.id, other.id, "theirs"}
     assert ctl(idle, "list", "--tenant", "acme").lines[0].split()[-2:] == ["acme", "s"]
     assert [line.split()[0] for line in ctl(idle, "list", "--session", chat.session).lines] \

@@ -88,7 +88,7 @@ def test_a_finished_task_leaves_little_behind(stack):
     task = chat.write_to_doc()
     task.wait()
     assert stack.redis.command("XLEN", "c1:tasks:stream") == 0
-    assert stack.redis.command("ZCARD", "c1:tasks:open") == 0
+    assert stack.redis.command("ZCARD", "c1:{default}:idx:open") == 0
     assert stack.redis.command("ZCARD", "c1:tasks:due") == 0
     assert stack.redis.command("PTTL", f"c1:task:{task.id}") > 0
     assert not list(stack.documents.glob(".*")) and not list(stack.documents.glob("*.tmp"))

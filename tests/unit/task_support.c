@@ -26,8 +26,7 @@ static struct outcome {
     struct task        task;
     char               id[KEYS_TASK_MAX + 1];
     int64_t            count;
-    uint64_t           next;
-    char               cursor[TASK_SWEEP_CURSOR_SIZE];
+    char               cursor[TASK_CURSOR_OF_ALL_SIZE];
     enum err_code      code;
 } got;
 
@@ -181,7 +180,8 @@ void task_put(const char *id, const char *session)
         "local id, session = ARGV[1], ARGV[2] "
         "local t = redis.call('TIME') "
         "local entry = redis.call('XADD', 'c1:tasks:stream', '*', 't', id) "
-        "redis.call('ZADD', 'c1:tasks:open', 1, id) "
+        "redis.call('ZADD', 'c1:{default}:idx:open', 1, id) "
+        "redis.call('ZADD', 'c1:tasks:tenants', 0, 'default') "
         "redis.call('HSET', 'c1:task:' .. id, 'tn', 'default', 'se', session, 'st', 'pending', "
         "           'nt', 1, 't0', t[1] * 1000 + math.floor(t[2] / 1000), 'en', entry)";
 
@@ -357,29 +357,23 @@ int64_t queue_forget_consumers(int64_t idle_ms)
     return counted(task_forget_consumers(task_redis, idle_ms, on_count, NULL));
 }
 
-static void on_reconciled(void *arg, int64_t added, uint64_t next, const struct err *e)
+static void on_page(void *arg, int64_t count, const char *next, const struct err *e)
 {
-    on_count(arg, added, e);
-    got.next = next;
+    on_count(arg, count, e);
+    snprintf(got.cursor, sizeof got.cursor, "%s", next);
 }
 
 int64_t queue_reconcile(void)
 {
+    char cursor[sizeof got.cursor] = "";
     int64_t added = 0;
-    uint64_t cursor = 0;
 
     do {
         begin();
-        added += counted(task_reconcile(task_redis, cursor, on_reconciled, NULL));
-        cursor = got.next;
-    } while (cursor);
+        added += counted(task_reconcile(task_redis, cursor, on_page, NULL));
+        strcpy(cursor, got.cursor);
+    } while (*cursor);
     return added;
-}
-
-static void on_swept(void *arg, int64_t gone, const char *next, const struct err *e)
-{
-    on_count(arg, gone, e);
-    snprintf(got.cursor, sizeof got.cursor, "%s", next);
 }
 
 int64_t queue_sweep_index(void)
@@ -389,7 +383,7 @@ int64_t queue_sweep_index(void)
 
     do {
         begin();
-        gone += counted(task_sweep_index(task_redis, &task_settings, cursor, on_swept, NULL));
+        gone += counted(task_sweep_index(task_redis, &task_settings, cursor, on_page, NULL));
         strcpy(cursor, got.cursor);
     } while (*cursor);
     return gone;

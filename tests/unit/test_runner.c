@@ -23,7 +23,7 @@ START_TEST(an_accepted_task_is_written_and_finished)
     ck_assert_int_eq(strncmp(t.document, "doc-", 4), 0);
     ck_assert_str_eq(t.error_code, "");
     task_expect("0", "XLEN c1:tasks:stream");
-    task_expect("0", "ZCARD c1:tasks:open");
+    task_expect("0", "ZCARD c1:{default}:idx:open");
     ck_assert_int_eq(fake.begun, 1);
 }
 END_TEST

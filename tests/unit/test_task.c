@@ -25,7 +25,7 @@ START_TEST(an_accepted_task_stands_in_its_record_the_index_and_the_stream)
     ck_assert_int_eq(t.attempts, 0);
     ck_assert_int_gt(t.created_at, 1700000000000);
     ck_assert_int_eq(t.started_at, 0);
-    task_expect(id, "ZRANGE c1:tasks:open 0 -1");
+    task_expect(id, "ZRANGE c1:{default}:idx:open 0 -1");
     task_expect("1", "XLEN c1:tasks:stream");
     ck_assert_ptr_nonnull(strstr(task_ask("XRANGE c1:tasks:stream - +"), task_field(id, "en")));
 }

@@ -22,18 +22,21 @@ static void setup(void)
 static void put_other(const char *id)
 {
     task_ask("HSET c1:task:%s tn other se s st pending nt 0 t0 1", id);
-    task_ask("ZADD c1:tasks:open 1 %s", id);
+    task_ask("ZADD c1:{other}:idx:open 1 %s", id);
+    task_ask("ZADD c1:tasks:tenants 0 other");
 }
 
+/* A quarter of it at a time. */
 START_TEST(the_stream_is_kept_short_and_filled_up_as_tasks_end)
 {
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 96; i++)
         task_make("s");
     task_expect("64", "XLEN c1:tasks:stream");
-    task_expect("36", "ZCARD c1:tasks:waiting");
-    for (int i = 0; i < 36; i++) {
+    task_expect("32", "ZCARD c1:tasks:waiting");
+    for (int i = 0; i < 32; i++) {
         ck_assert_int_eq(task_take("one", &mine), TASK_RESERVED);
         ck_assert(hold_finish(&mine, "doc"));
+        ck_assert_int_gt(atoi(task_ask("XLEN c1:tasks:stream")), 48);
     }
     task_expect("64", "XLEN c1:tasks:stream");
     task_expect("0", "ZCARD c1:tasks:waiting");
@@ -62,7 +65,7 @@ START_TEST(a_tenant_with_one_task_does_not_wait_for_the_many_of_another)
     put_other("o1");
     put_other("o2");
     ck_assert_int_eq(queue_reconcile(), 2);     /* they stand in line */
-    for (int i = 0; i < 64 + 4; i++) {
+    for (int i = 0; i < 64 + 16 + 4; i++) {
         ck_assert_int_eq(task_take("one", &mine), TASK_RESERVED);
         ck_assert(hold_finish(&mine, "doc"));
     }
@@ -396,6 +399,34 @@ START_TEST(indexes_forget_what_has_expired_and_nothing_else)
 }
 END_TEST
 
+/* Only the record knows which session has the mark. */
+START_TEST(a_session_forgets_a_task_when_its_record_is_about_to_expire)
+{
+    task_settings.tasks.ttl = 60 * 1000;
+    task_put("old", "s");
+    task_ask("XADD c1:{default}:idx:tasks 1-1 t old");
+    task_ask("HSET " SESSION " t:old 1 tasks 1");
+    ck_assert_int_eq(task_take("one", &mine), TASK_RESERVED);
+    ck_assert(hold_finish(&mine, "doc"));
+    ck_assert_int_eq(queue_sweep_index(), 0);
+    task_expect("1", "HEXISTS " SESSION " t:old");
+    task_ask("PEXPIRE c1:task:old 20000");
+    ck_assert_int_eq(queue_sweep_index(), 1);
+    task_expect("0", "HEXISTS " SESSION " t:old");
+    ck_assert_int_eq(task_now("old").status, TASK_FINISHED);
+}
+END_TEST
+
+START_TEST(a_session_with_ever_new_tasks_does_not_grow_without_bound)
+{
+    for (int i = 0; i < 300; i++)
+        task_ask("HSET " SESSION " t:expired%d -1", i);
+    for (int i = 0; i < 200; i++)
+        task_make("s");
+    ck_assert_int_lt(atoi(task_ask("HLEN " SESSION)), 200 + 100);
+}
+END_TEST
+
 START_TEST(a_budget_gives_out_what_it_has_and_no_more)
 {
     int given = 0;
@@ -439,6 +470,8 @@ int main(void)
     tcase_add_test(t, a_task_handed_back_was_not_in_a_crash);
     tcase_add_test(t, only_a_document_that_its_task_does_not_need_may_be_trashed);
     tcase_add_test(t, indexes_forget_what_has_expired_and_nothing_else);
+    tcase_add_test(t, a_session_forgets_a_task_when_its_record_is_about_to_expire);
+    tcase_add_test(t, a_session_with_ever_new_tasks_does_not_grow_without_bound);
     tcase_add_test(t, a_budget_gives_out_what_it_has_and_no_more);
     suite_add_tcase(s, t);
     return support_run(s);

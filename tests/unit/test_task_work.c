@@ -157,7 +157,7 @@ START_TEST(a_finished_task_leaves_stream_and_index_and_its_record_expires)
     ck_assert_str_eq(t.document, "doc1");
     ck_assert_str_eq(t.store, "google");
     expect_out_of_the_stream();
-    task_expect("0", "ZCARD c1:tasks:open");
+    task_expect("0", "ZCARD c1:{default}:idx:open");
     ck_assert_int_gt(atoll(task_ask("PTTL c1:task:%s", id)), 7000 * 1000);
 }
 END_TEST
@@ -241,7 +241,7 @@ START_TEST(a_failed_task_tells_why_and_never_expires)
     ck_assert_int_gt(t.finished_at, 0);
     task_expect("-1", "PTTL c1:task:%s", id);
     expect_out_of_the_stream();
-    task_expect("0", "ZCARD c1:tasks:open");
+    task_expect("0", "ZCARD c1:{default}:idx:open");
 }
 END_TEST
 
@@ -268,7 +268,7 @@ START_TEST(a_postponed_task_is_pending_and_waits_in_the_due_set)
     ck_assert_int_eq(t.attempts, 1);
     ck_assert_str_eq(t.error_code, "document_failed");
     expect_out_of_the_stream();
-    task_expect("1", "ZCARD c1:tasks:open");
+    task_expect("1", "ZCARD c1:{default}:idx:open");
     ck_assert_int_eq(queue_wake_due(), 0);
     task_expect("0", "XLEN c1:tasks:stream");
     task_expect("1", "HGET " SESSION " tasks");
@@ -332,7 +332,7 @@ START_TEST(each_settlement_repeated_under_its_token_says_held_and_changes_nothin
     ck_assert(_i == 0 ? hold_finish(&mine, "other") :
               _i == 1 ? hold_fail(&mine, "z", "z") : hold_postpone(&mine, 1, false, "z"));
     task_expect(before, "HGETALL c1:task:%s", id);
-    task_expect(_i == 2 ? "1" : "0", "ZCARD c1:tasks:open");
+    task_expect(_i == 2 ? "1" : "0", "ZCARD c1:{default}:idx:open");
     task_expect(_i == 0 ? "(nil)" : "1", "HGET " SESSION " tasks");
     ck_assert(!hold_renew(&mine));
 }
@@ -389,7 +389,7 @@ END_TEST
 START_TEST(an_entry_that_became_anothers_is_no_entry)
 {
     task_ask("HSET c1:task:b tn default se s st pending nt 0 t0 1 en %s", mine.entry);
-    task_ask("ZADD c1:tasks:open 2 b");
+    task_ask("ZADD c1:{default}:idx:open 2 b");
     ck_assert_int_eq(queue_reconcile(), 1);
     ck_assert(hold_renew(&mine));
     ck_assert_ptr_nonnull(strstr(task_ask("XPENDING c1:tasks:stream runners - + 9"), "one"));
@@ -430,9 +430,9 @@ END_TEST
 
 START_TEST(the_index_of_open_tasks_forgets_what_is_not_open)
 {
-    task_ask("ZADD c1:tasks:open 1 nosuchtask");
+    task_ask("ZADD c1:{default}:idx:open 1 nosuchtask");
     ck_assert_int_eq(queue_reconcile(), 0);
-    task_expect(id, "ZRANGE c1:tasks:open 0 -1");
+    task_expect(id, "ZRANGE c1:{default}:idx:open 0 -1");
 }
 END_TEST
 
@@ -440,7 +440,7 @@ START_TEST(a_long_index_is_seen_whole_page_by_page)
 {
     for (int i = 0; i < 500; i++) {
         task_ask("HSET c1:task:lost%d tn default se s st pending nt 0 t0 1", i);
-        task_ask("ZADD c1:tasks:open %d lost%d", i, i);
+        task_ask("ZADD c1:{default}:idx:open %d lost%d", i, i);
     }
     ck_assert_int_eq(queue_reconcile(), 500);
     task_expect("64", "XLEN c1:tasks:stream");      /* the others stand in line */

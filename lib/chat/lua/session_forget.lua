@@ -13,6 +13,8 @@
 -- Returns {"forgotten"} or {"unknown"}: there was no such session, nor is one being begun
 --@include turn_queue.inc
 --@include task_queue.inc
+--@include task_hold.inc
+--@include task_end.inc
 --@include session_index.inc
 local session, msgs, lock, wait, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local kept, kept_msgs, q = KEYS[6], KEYS[7], queue(8, ARGV[1])
@@ -33,7 +35,7 @@ local known = redis.call('HMGET', session, 'created', 'username')
 if not known[1] and lock_left(lock) == 0 then return { 'unknown' } end
 
 if known[1] and cancel_tasks_of(q, session, record_life) > 0 then put_aside() end
-refill(q)
+refill(q, control_of(q))
 redis.call('DEL', session, msgs)
 redis.call('ZREM', index, id)
 if known[2] then redis.call('ZREM', user_index(index, known[2]), id) end

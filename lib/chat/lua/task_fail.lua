@@ -9,14 +9,16 @@
 -- Returns {"held"} or {"lost"}
 --@include session_life.inc
 --@include task_queue.inc
+--@include task_hold.inc
+--@include task_end.inc
 local q, id, token, code, detail = queue(1, ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local session_rule = ARGV[6]
 
-local status = status_under(q.task .. id, token)
+local status, known = status_under(q.task .. id, token)
 if status ~= 'running' then return { status == 'failed' and 'held' or 'lost' } end
 
-fail(q, id, code, detail)
+local control = fail(q, id, known, code, detail)
 local _, oldest = life_rule(session_rule)
-if oldest then release_session(q, id, session_rule) end
-refill(q)
+if oldest then release_session(q, id, known, session_rule) end
+refill(q, control)
 return { 'held' }

@@ -11,6 +11,6 @@ if pause then
 else
     redis.call('HDEL', q.control, 'hand', 'hand_words', 'fault', 'words', 'since', 'tries', 'next',
                'canary', 'culprit')
-    refill(q)
+    refill(q, control_of(q))
 end
 return redis.call('ZCARD', q.waiting)

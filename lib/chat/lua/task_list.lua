@@ -61,7 +61,7 @@ end
 
 local function source(count)
     if session_id ~= '' then return from_session(count) end
-    if status == 'pending' then return from_set(q.open, count) end
+    if status == 'pending' then return from_set(index_key(q, tenant, 'open'), count) end
     if status == 'running' then return from_set(q.running, count) end
     if status == 'failed' then return from_set(index_key(q, tenant, 'failed'), count) end
     return from_stream(count)

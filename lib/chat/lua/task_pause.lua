@@ -9,11 +9,12 @@
 --       6 wait before the first try, ms; it doubles each time up to 7
 -- Returns {"held"}, {"lost"}, or {"own"}: nothing was changed
 --@include task_queue.inc
+--@include task_hold.inc
 local q, id, token, code, detail = queue(1, ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local wait, longest = tonumber(ARGV[6]), tonumber(ARGV[7])
 local task = q.task .. id
 
-local status = status_under(task, token)
+local status, known = status_under(task, token)
 if status ~= 'running' then return { status == 'pending' and 'held' or 'lost' } end
 
 local seen = redis.call('HMGET', q.control, 'fault', 'canary', 'tries', 'lifted', 'by')
@@ -24,11 +25,11 @@ if not fault and paused_before and lifted and by ~= id
     return { 'own' }
 end
 
-let_go(q, id)
+let_go(q, id, known.entry)
 redis.call('HSET', task, 'st', 'pending', 'ec', code, 'ed', detail, 'pf', digits(now))
 redis.call('HINCRBY', task, 'at', -1)
 forget_crashes(task)
-stand_in_line(q, id, redis.call('HGET', task, 'tn'))
+stand_in_line(q, id, known.tenant)
 
 if not fault then
     redis.call('HSET', q.control, 'since', digits(now), 'culprit', id)

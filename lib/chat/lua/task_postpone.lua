@@ -11,22 +11,22 @@
 -- Returns {"held"} or {"lost"}
 --@include session_life.inc
 --@include task_queue.inc
+--@include task_hold.inc
+--@include task_end.inc
 local q, id, token, delay = queue(1, ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local counts, code, detail, record_life = ARGV[5] == '1', ARGV[6], ARGV[7], ARGV[8]
 local task = q.task .. id
 
-local status = status_under(task, token)
+local status, known = status_under(task, token)
 if status ~= 'running' then return { status and status ~= 'finished' and 'held' or 'lost' } end
 
-local seen = redis.call('HMGET', task, 'tn', 'se', 't0')
-local session = session_key(q, seen[1], seen[2])
-if session_of(session, id, seen[3]) == session .. ':kept' then
-    cancel(q, id, 'The session was deleted.', '0 0', record_life)
-    refill(q)
+local session = session_key(q, known.tenant, known.session)
+if session_of(session, id, known.created) == session .. ':kept' then
+    refill(q, cancel(q, id, known, 'The session was deleted.', '0 0', record_life))
     return { 'held' }
 end
 
-let_go(q, id)
+let_go(q, id, known.entry)
 redis.call('ZADD', q.due, digits(now + delay), id)
 redis.call('HSET', task, 'st', 'pending')
 if not counts then redis.call('HINCRBY', task, 'at', -1) end
@@ -36,6 +36,5 @@ else
     redis.call('HSET', task, 'ec', code, 'ed', detail)
     forget_crashes(task)
 end
-canary_ended(q, id, false)
-refill(q)
+refill(q, canary_ended(q, id, false))
 return { 'held' }

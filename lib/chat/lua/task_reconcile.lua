@@ -1,12 +1,14 @@
--- task_reconcile: one page of the open index, compared with the stream, the line and the due set.
+-- task_reconcile: a page of one tenant's open tasks, compared with the stream, the line and the due
+-- set.
 --
 -- Promises: an open task that none of them knows gets its place again; what is not open any more
 -- leaves the index.
 --
 -- KEYS  1-8 queue
--- ARGV  1 group  2 cursor  3 size of a page
--- Returns {next cursor, how many were added again}
+-- ARGV  1 group  2 cursor, see task_tenants.inc  3 size of a page
+-- Returns {next cursor ("" = all were seen), how many were added again}
 --@include task_queue.inc
+--@include task_tenants.inc
 local q, cursor, size = queue(1, ARGV[1]), ARGV[2], ARGV[3]
 
 local function parts_of(entry)
@@ -52,15 +54,18 @@ local function is_known(id, entry)
     return false
 end
 
-local page = redis.call('ZSCAN', q.open, cursor, 'COUNT', size)
+local tenant, from = walk_on(q.tenants, cursor, '0')
+if not tenant then return { '', 0 } end
+local open = index_key(q, tenant, 'open')
+local page = redis.call('ZSCAN', open, from, 'COUNT', size)
 local ids, added = page[2], 0
 for i = 1, #ids, 2 do
     local id = ids[i]
-    local seen = redis.call('HMGET', q.task .. id, 'st', 'en', 'tn')
-    local status, entry, tenant = seen[1], seen[2], seen[3]
+    local seen = redis.call('HMGET', q.task .. id, 'st', 'en')
+    local status, entry = seen[1], seen[2]
 
     if status ~= 'pending' and status ~= 'running' then
-        redis.call('ZREM', q.open, id)
+        redis.call('ZREM', open, id)
     elseif not is_known(id, entry) then
         if status == 'running' then
             ring(q, id)
@@ -71,4 +76,4 @@ for i = 1, #ids, 2 do
         added = added + 1
     end
 end
-return { page[1], added }
+return { tenant .. '|' .. (page[1] == '0' and '' or page[1]), added }

@@ -1,4 +1,5 @@
--- task_record: the document that the holder has begun; also renews the lease.
+-- task_record: the document that the holder has begun; also renews the lease. The entry's idle time
+-- is left to the renewals proper, which come all the while.
 --
 -- Promises: only under the token, and never a document that the sweeper has marked to be trashed.
 --
@@ -7,14 +8,14 @@
 --       7 document, or several with blanks between them
 -- Returns {"held"} or {"lost"}
 --@include task_queue.inc
+--@include task_hold.inc
 local q, swept = queue(1, ARGV[1]), KEYS[9]
-local consumer, task, token, lease_ms = ARGV[2], q.task .. ARGV[3], ARGV[4], tonumber(ARGV[5])
+local task, token, lease_ms = q.task .. ARGV[3], ARGV[4], tonumber(ARGV[5])
 local store, document = ARGV[6], ARGV[7]
 
 if status_under(task, token) ~= 'running' then return { 'lost' } end
 for one in string.gmatch(document, '%S+') do
     if redis.call('ZSCORE', swept, one) then return { 'lost' } end
 end
-redis.call('HSET', task, 'sk', store, 'do', document)
-lease(q, task, consumer, lease_ms)
+redis.call('HSET', task, 'sk', store, 'do', document, 'un', digits(now + lease_ms))
 return { 'held' }

@@ -8,9 +8,12 @@
 -- ARGV  1 group  2 consumer  3 task id  4 token  5 lease, ms
 -- Returns {"held"} or {"lost"}
 --@include task_queue.inc
+--@include task_hold.inc
 local q = queue(1, ARGV[1])
 local consumer, task, token, lease_ms = ARGV[2], q.task .. ARGV[3], ARGV[4], tonumber(ARGV[5])
 
-if status_under(task, token) ~= 'running' then return { 'lost' } end
-lease(q, task, consumer, lease_ms)
+local status, known = status_under(task, token)
+if status ~= 'running' then return { 'lost' } end
+redis.call('HSET', task, 'un', digits(now + lease_ms))
+keep_entry(q, known.entry, consumer)
 return { 'held' }

@@ -17,6 +17,7 @@
 --         {"settled"}                      the entry was deleted
 --         {"held"}                         another's lease lives
 --@include task_queue.inc
+--@include task_hold.inc
 local q = queue(1, ARGV[1])
 local consumer, id, entry, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local lease_ms, alone, crashes_alone = tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
@@ -24,17 +25,21 @@ local task = q.task .. id
 
 local CRASHES_TOGETHER = 2
 
-local seen = redis.call('HMGET', task, 'st', 'en', 'tk', 'un', 'al', 'tn')
+local seen = redis.call('HMGET', task, 'st', 'en', 'tk', 'un', 'al', 'tn', 'cr', 'at', 'tr')
 local status, current, holder, held_until, was = seen[1], seen[2], seen[3], seen[4], seen[5]
+local tenant, crashes = seen[6], tonumber(seen[7] or 0)
+local attempts, tries = tonumber(seen[8] or 0), tonumber(seen[9] or 0)
 
-local function answer(word)
-    lease(q, task, consumer, lease_ms)
-    return { word, redis.call('HGETALL', task) }
+-- The entry was just handed to this consumer, unless it is another's that is taken over; and one who
+-- runs alone may have had to wait since.
+local function answer()
+    if alone or status == 'running' then keep_entry(q, entry, consumer) end
+    return { was == 'poison' and 'poison' or 'reserved', redis.call('HGETALL', task) }
 end
 
 local function is_paused()
-    local control = redis.call('HMGET', q.control, 'hand', 'fault', 'canary')
-    return control[1] or (control[2] and control[3] ~= id)
+    local control = control_of(q)
+    return control.hand or (control.fault and control.canary ~= id)
 end
 
 if current ~= entry or (status ~= 'pending' and status ~= 'running') then
@@ -43,10 +48,13 @@ if current ~= entry or (status ~= 'pending' and status ~= 'running') then
 end
 
 if status == 'running' then
-    if holder == token then return answer(was == 'poison' and 'poison' or 'reserved') end
+    if holder == token then
+        redis.call('HSET', task, 'un', digits(now + lease_ms))
+        return answer()
+    end
     if tonumber(held_until) > now then return { 'held' } end
-    redis.call('HINCRBY', task, 'cr', 1)
-    redis.call('HSET', task, 'ct', holder, 'st', 'pending')
+    crashes = crashes + 1
+    redis.call('HSET', task, 'cr', crashes, 'ct', holder, 'st', 'pending')
     redis.call('HDEL', task, 'un', 'co')
     redis.call('ZREM', q.running, id)
     if was == 'alone' and redis.call('HINCRBY', task, 'ac', 1) >= crashes_alone then
@@ -55,23 +63,22 @@ if status == 'running' then
 end
 
 if is_paused() then
-    let_go(q, id)
-    stand_in_line(q, id, seen[6])
+    let_go(q, id, entry)
+    stand_in_line(q, id, tenant)
     return { 'settled' }
 end
 
-local together = tonumber(redis.call('HGET', task, 'cr') or 0) < CRASHES_TOGETHER
+local together = crashes < CRASHES_TOGETHER
 if was ~= 'poison' then
     if not together and not alone then return { 'suspect' } end
     was = not together and 'alone'
 end
 if was then
     redis.call('HSET', task, 'al', was)
-else
+elseif seen[5] then
     redis.call('HDEL', task, 'al')
 end
-redis.call('HINCRBY', task, 'at', 1)
-redis.call('HINCRBY', task, 'tr', 1)
-redis.call('HSET', task, 'st', 'running', 't1', digits(now), 'tk', token, 'co', consumer)
+redis.call('HSET', task, 'st', 'running', 't1', digits(now), 'tk', token, 'co', consumer,
+           'un', digits(now + lease_ms), 'at', attempts + 1, 'tr', tries + 1)
 redis.call('ZADD', q.running, digits(now), id)
-return answer(was == 'poison' and 'poison' or 'reserved')
+return answer()

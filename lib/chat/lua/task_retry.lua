@@ -24,7 +24,7 @@ redis.call('HSET', task, 'st', 'pending', 'at', 0)
 redis.call('HDEL', task, 't1', 't2', 'tr', 'ec', 'ed', 'pf')
 redis.call('PERSIST', task)
 redis.call('ZREM', index_key(q, tenant, 'failed'), id)
-redis.call('ZADD', q.open, seen[4], id)
+redis.call('ZADD', index_key(q, tenant, 'open'), seen[4], id)
 -- It may have given the session up.
 if tonumber(redis.call('HGET', session, 't:' .. id) or 0) <= 0 then
     redis.call('HINCRBY', session, 'tasks', 1)

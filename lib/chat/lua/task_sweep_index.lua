@@ -1,33 +1,36 @@
--- task_sweep_index: a page of one tenant's indexes: what stands for records that have expired goes.
+-- task_sweep_index: a page of one tenant's indexes: what stands for records that have expired goes,
+-- and the marks in the sessions of those that soon will: only the record knows its session.
 --
--- KEYS  1-8 queue  9 tenants
--- ARGV  1 group  2 cursor ("" = begin)  3 size of a page  4 life of a record, ms
+-- KEYS  1-8 queue
+-- ARGV  1 group  2 cursor, see task_tenants.inc  3 size of a page  4 life of a record, ms
 -- Returns {next cursor ("" = all were seen), how many went}
 --@include task_queue.inc
-local q, tenants = queue(1, ARGV[1]), KEYS[9]
+--@include task_tenants.inc
+local q = queue(1, ARGV[1])
 local cursor, size, life = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
--- A cursor is <tenant>|<entry>. Without one, or when its tenant has gone, the next tenant's turn.
-local function place()
-    local tenant, entry = string.match(cursor, '^(.*)|(.*)$')
-    if entry and entry ~= '' then return tenant, '(' .. entry end
-    local all = redis.call('SMEMBERS', tenants)
-    table.sort(all)
-    for _, name in ipairs(all) do
-        if not tenant or name > tenant then return name, '-' end
-    end
+-- Two looks of a runner fit into it; with a short life, half of that.
+local SOON = math.min(120000, life / 2)
+
+-- Has the record gone, as far as lists are concerned?
+local function is_over(id)
+    local task = q.task .. id
+    local left = redis.call('PTTL', task)
+    if left < 0 then return left == -2 end
+    if left > SOON then return false end
+    local seen = redis.call('HMGET', task, 'tn', 'se')
+    redis.call('HDEL', session_key(q, seen[1], seen[2]), 't:' .. id)
+    return true
 end
 
 local function sweep_stream(index, from)
     local gone, last = 0, nil
-    local page = redis.call('XRANGE', index, from, digits(now - life), 'COUNT', size)
+    local page = redis.call('XRANGE', index, from, digits(now - life + SOON), 'COUNT', size)
     for _, entry in ipairs(page) do
-        if redis.call('EXISTS', q.task .. entry[2][2]) == 0 then
-            gone = gone + redis.call('XDEL', index, entry[1])
-        end
+        if is_over(entry[2][2]) then gone = gone + redis.call('XDEL', index, entry[1]) end
         last = entry[1]
     end
-    return gone, #page == size and last or nil
+    return gone, #page == size and '(' .. last or nil
 end
 
 local function sweep_failed(index)
@@ -41,7 +44,7 @@ local function sweep_failed(index)
     return gone
 end
 
-local tenant, from = place()
+local tenant, from = walk_on(q.tenants, cursor, '-')
 if not tenant then return { '', 0 } end
 local index = index_key(q, tenant, 'tasks')
 local gone, last = sweep_stream(index, from)
@@ -49,6 +52,6 @@ if last then return { tenant .. '|' .. last, gone } end
 gone = gone + sweep_failed(index_key(q, tenant, 'failed'))
 if redis.call('XLEN', index) == 0 then
     redis.call('DEL', index)
-    redis.call('SREM', tenants, tenant)
+    redis.call('ZREM', q.tenants, tenant)
 end
 return { tenant .. '|', gone }

@@ -61,5 +61,5 @@ end
 set_window()
 local woken = wake()
 send_canary()
-refill(q)
+refill(q, control_of(q))
 return woken
