@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import statistics
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ MESSAGES = '{"stream":true,"messages":[{"role":"user","content":"%s"}]}'
 class Scale:
     rounds: int = 7
     seconds: float = 3.0        # of one round
+    try_seconds: float = 1.0    # at each number of connections, to find which suits best
     streams: int = 10_000
     tokens: int = 40            # of one stream
     stream_rounds: int = 2
     alone_seconds: float = 3.0
 
 
-QUICK = Scale(rounds=5, seconds=1.5, tokens=16, stream_rounds=1, alone_seconds=1.5)
+QUICK = Scale(rounds=4, seconds=1.2, try_seconds=0.5, tokens=16, stream_rounds=1, alone_seconds=1.5)
 
 
 def spread(values: list[float]) -> dict[str, Any]:
@@ -58,39 +61,69 @@ def measured(rig: Rig, target: Any, **options: Any) -> dict[str, Any]:
 
 # Speed: stored plain turns
 
+# Who is compared, and how it is asked. The upstream asked directly shows that neither it nor the
+# load client is what the others wait for.
+_TURNS = {"turns": 10}
+_PASSED_ON = {**UPSTREAM, "body": MESSAGES}
+ASKED: dict[str, dict[str, Any]] = {
+    "confab": _TURNS, "peer": _TURNS, "peer_bare": _TURNS, "nop": {}, "proxy": _PASSED_ON,
+    "upstream": _PASSED_ON,
+}
+# Whose work one request is.
+_PARTS = {
+    "confab": ("children", "nginx", "redis"), "peer": ("peer", "nginx_peer", "redis"),
+    "peer_bare": ("peer", "redis"), "nop": ("nop", "nginx_nop"), "proxy": ("proxy",),
+    "upstream": (),
+}
+CONNECTIONS = (16, 64, 256)
+
+
 def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
-    """Rounds of each in turn, so that whatever else happens here happens to all of them."""
-    who: dict[str, dict[str, Any]] = {
-        "confab": {"turns": 10}, "peer": {"turns": 10}, "nop": {},
-        "proxy": {**UPSTREAM, "body": MESSAGES},
-    }
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in who}
-    for number in range(scale.rounds):
-        for name, options in who.items():
-            seconds = scale.seconds
-            runs[name].append(measured(rig, getattr(rig, name), connections=64, seconds=seconds,
-                                       warmup=seconds / 5, session=f"speed{number}", **options))
-    found: dict[str, Any] = {}
-    for name, results in runs.items():
-        found[name] = {
-            "turns_per_second": spread([r["per_second"] for r in results]),
-            "p50_ms": spread([r["whole"]["p50"] for r in results]),
-            "p99_ms": spread([r["whole"]["p99"] for r in results]),
-            "cpu_us": spread([cpu_of(name, r) for r in results]),
-            "failed": sum(r["failed"] for r in results),
-            "cores": results[len(results) // 2]["cores"],
-        }
-    for other in ("peer", "nop", "proxy"):
-        found[f"cpu_ratio_{other}"] = spread([cpu_of(other, b) / cpu_of("confab", a) for a, b in
-                                              zip(runs["confab"], runs[other])])
-        found[f"ratio_{other}"] = spread([a["per_second"] / b["per_second"] for a, b in
-                                          zip(runs["confab"], runs[other])])
+    """Rounds of each in turn, so that whatever else happens here happens to all of them; each with
+    as many connections as suit it best."""
+    answered = {"confab": 0, "peer": 0}
+
+    def once(name: str, session: str, connections: int, seconds: float) -> dict[str, Any]:
+        r = measured(rig, getattr(rig, name), connections=connections, seconds=seconds,
+                     warmup=seconds / 5, session=f"speed-{session}", **ASKED[name])
+        if "turns" in ASKED[name]:
+            answered[name.removesuffix("_bare")] += r["answered"]
+        return r
+
+    tried = {name: dict.fromkeys(CONNECTIONS, 0.0) for name in ASKED}
+    for number, connections, name in itertools.product(range(2), CONNECTIONS, ASKED):
+        r = once(name, f"try{number}-{connections}-{name}", connections, scale.try_seconds)
+        tried[name][connections] = max(tried[name][connections], r["per_second"])
+    best = {name: max(CONNECTIONS, key=lambda n: tried[name][n]) for name in ASKED}
+
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
+    for number, name in itertools.product(range(scale.rounds), ASKED):
+        runs[name].append(once(name, f"{number}-{name}", best[name], scale.seconds))
+    found: dict[str, Any] = {name: {
+        "connections": best[name], "tried": tried[name],
+        "turns_per_second": spread([r["per_second"] for r in results]),
+        "p50_ms": spread([r["whole"]["p50"] for r in results]),
+        "p99_ms": spread([r["whole"]["p99"] for r in results]),
+        "cpu_us": spread([cpu_of(name, r) for r in results]),
+        "failed": sum(r["failed"] for r in results), "failures": how_failed(results),
+        "cores": results[len(results) // 2]["cores"],
+    } for name, results in runs.items()}
+    for other in ("peer", "peer_bare", "nop", "proxy"):
+        pairs = list(zip(runs["confab"], runs[other]))
+        found[f"ratio_{other}"] = spread([a["per_second"] / b["per_second"] for a, b in pairs])
+        found[f"cpu_ratio_{other}"] = spread([cpu_of(other, b) / cpu_of("confab", a)
+                                              for a, b in pairs])
+    found["stored"] = {name: {"answered": count, "stored": stored_turns(rig, name)}
+                       for name, count in answered.items()}
+    found["redis"] = durability(rig)
     return found
 
 
-# Whose work one request is, for each of those that are compared
-_PARTS = {"confab": ("children", "nginx", "redis"), "peer": ("peer", "redis"),
-          "nop": ("nop", "nginx_nop"), "proxy": ("proxy",)}
+def how_failed(results: list[dict[str, Any]]) -> dict[str, int]:
+    kinds: Counter[str] = Counter()
+    for r in results:
+        kinds.update(r["failures"])
+    return dict(kinds)
 
 
 def cpu_of(name: str, r: dict[str, Any]) -> float:
@@ -98,12 +131,32 @@ def cpu_of(name: str, r: dict[str, Any]) -> float:
     return sum(r["cores"].get(part, 0) for part in _PARTS[name]) / r["per_second"] * 1e6
 
 
+_STORED = """
+local n = 0
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do n = n + redis.call('LLEN', key) end
+return n
+"""
+
+
+def stored_turns(rig: Rig, name: str) -> int:
+    """Of all speed's sessions. The peer keeps two entries for a turn, confab one."""
+    if name == "peer":
+        return rig.redis.command("EVAL", _STORED, 0, "peer:speed-*") // 2
+    return rig.redis.command("EVAL", _STORED, 0, "c1:*:speed-*:msgs")
+
+
+def durability(rig: Rig) -> dict[str, str]:
+    words = rig.redis.command("CONFIG", "GET", "append*")
+    return {k.decode(): v.decode() for k, v in zip(words[::2], words[1::2])
+            if k in (b"appendonly", b"appendfsync")}
+
+
 def alone(rig: Rig, scale: Scale) -> dict[str, Any]:
     """One client by itself; with an instant upstream all that it waits for is added by us."""
     found: dict[str, Any] = {}
     for name, target, options in (
             ("plain", rig.confab, {}), ("stream", rig.confab, {"stream": True}),
-            ("nop", rig.nop, {}), ("proxy", rig.proxy, {**UPSTREAM, "body": MESSAGES})):
+            ("nop", rig.nop, {}), ("proxy", rig.proxy, ASKED["proxy"])):
         r = rig.load(target, connections=1, seconds=scale.alone_seconds, warmup=0.3, turns=10,
                      session=f"alone-{name}", **options)
         found[name] = {"whole": r["whole"], "first": r["first"], "failed": r["failed"]}

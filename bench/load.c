@@ -84,6 +84,7 @@ static void request_over(struct client *c, const char *kind)
 
     active--;
     hears(c);
+    results.answered += !kind;
     if (counts && kind) {
         results_fail(&results, kind);
         if (c->reply.status && c->reply.status != opt.expect)

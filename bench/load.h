@@ -36,6 +36,7 @@ struct results {
     struct hist whole;                  /* from our send to the end */
     struct hist refused;                /* the same, for replies of another status */
     uint64_t    ok, failed;
+    uint64_t    answered;               /* as expected, the warm-up's included */
     struct { char name[64]; uint64_t count; } kinds[KINDS_MAX];     /* of failures */
     double      seconds;                /* that counted */
     double      open_seconds;           /* until the last stream had its first token */

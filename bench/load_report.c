@@ -70,8 +70,9 @@ void results_print(FILE *out, const struct results *r)
     static const char *const phases[] = { "opening", "plateau", "closing" };
     static struct hist all;
 
-    fprintf(out, "{\"ok\":%llu,\"failed\":%llu,\"failures\":{", (unsigned long long)r->ok,
-            (unsigned long long)r->failed);
+    fprintf(out, "{\"ok\":%llu,\"failed\":%llu,\"answered\":%llu,\"failures\":{",
+            (unsigned long long)r->ok, (unsigned long long)r->failed,
+            (unsigned long long)r->answered);
     for (int i = 0; i < KINDS_MAX && r->kinds[i].count; i++)
         fprintf(out, "%s\"%s\":%llu", i ? "," : "", r->kinds[i].name,
                 (unsigned long long)r->kinds[i].count);

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -78,22 +79,35 @@ class Front(Nginx):
 
 
 class Peer(Process):
-    """FastAPI under uvicorn, without an nginx in front, which spares it one."""
+    """FastAPI under uvicorn. This address is the bare one, without an nginx in front."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__("peer", directory / "peer.log")
         self.host, self.port = private_address(), PORT
 
     def start(self, redis: Path, upstream: str) -> Peer:
-        self.run("/usr/bin/python3", "-m", "uvicorn", "--app-dir", TOP / "bench" / "peer",
-                 "--workers", str(CHILDREN), "--loop", "uvloop", "--http", "httptools",
-                 "--no-access-log", "--log-level", "warning", "--backlog", "4096",
-                 "--host", self.host, "--port", str(self.port), "app:app",
+        self.run("/usr/bin/python3", TOP / "bench" / "peer" / "serve.py", self.host,
+                 str(self.port), str(CHILDREN),
                  env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
                       "PEER_REDIS": str(redis), "PEER_UPSTREAM": f"{upstream}/chat/completions",
                       "PEER_PROMPT": str(TOP / "prompts" / "default.md")})
-        until(lambda: listens(self.host, self.port), "the peer listens", 30)
+        for port in range(self.port, self.port + 1 + CHILDREN):
+            until(lambda: listens(self.host, port), "the peer listens", 30)
         return self
+
+    def site(self) -> str:
+        """confab's own configuration, but that requests go on to the workers over HTTP."""
+        site = (TOP / "nginx" / "confab.conf.in").read_text()
+        servers = " ".join(f"server {self.host}:{self.port + 1 + i} max_fails=0;"
+                           for i in range(CHILDREN))
+        site = re.sub(r"upstream confab \{.*?\n\}", f"upstream confab {{ {servers} keepalive 256; }}",
+                      site, flags=re.DOTALL)
+        site = re.sub(r"fastcgi_(param|keep_conn) .*;", "", site)
+        site = site.replace("fastcgi_pass confab;", """proxy_pass http://confab;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header X-Request-Id $confab_request_id;""")
+        return site.replace("fastcgi_", "proxy_")
 
 
 class Rig:
@@ -110,7 +124,8 @@ class Rig:
         self.nop = Front(self.directory, "nop")
         self.proxy = Front(self.directory, "proxy",
                            site.replace("@UPSTREAM@", f"{self.upstream.host}:{PORT}"))
-        self.peer = Peer(self.directory)
+        self.peer_bare = Peer(self.directory)
+        self.peer = Front(self.directory, "nginx-peer", self.peer_bare.site())
 
     def env(self, **settings: str | int) -> dict[str, str]:
         return {
@@ -133,10 +148,10 @@ class Rig:
             self.nop_pool.start()
             self.pool.start(self.env())
             for front, fcgi in ((self.confab, self.pool.socket), (self.nop, self.nop_pool.socket),
-                                (self.proxy, self.pool.socket)):
+                                (self.proxy, self.pool.socket), (self.peer, self.pool.socket)):
                 front.configure(self.env(), fcgi)
                 front.start(self.env())
-            self.peer.start(self.redis.socket, self.upstream.url)
+            self.peer_bare.start(self.redis.socket, self.upstream.url)
             self.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
@@ -144,8 +159,8 @@ class Rig:
         return self
 
     def __exit__(self, why: object, *_: object) -> None:
-        for process in (self.confab, self.nop, self.proxy, self.peer, self.pool, self.nop_pool,
-                        self.upstream, self.redis):
+        for process in (self.confab, self.nop, self.proxy, self.peer, self.peer_bare, self.pool,
+                        self.nop_pool, self.upstream, self.redis):
             with contextlib.suppress(TimeoutError):
                 process.stop()
         if why is None:
@@ -190,7 +205,7 @@ class Rig:
         """Seconds of CPU so far, by part; "machine": all processes of this machine."""
         parts = {"children": self.pool, "nginx": self.confab, "redis": self.redis,
                  "upstream": self.upstream, "proxy": self.proxy, "nop": self.nop_pool,
-                 "nginx_nop": self.nop, "peer": self.peer}
+                 "nginx_nop": self.nop, "peer": self.peer_bare, "nginx_peer": self.peer}
         used = {}
         for name, process in parts.items():
             used[name] = sum(proc.busy_seconds(pid) for pid in self.family(process))
