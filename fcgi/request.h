@@ -49,6 +49,7 @@ struct request {
     struct segment segments[REQUEST_SEGMENTS_MAX];  /* of the path, decoded one by one */
     size_t         segment_count;
     const char    *route;                   /* the pattern that matched, for the log; or NULL */
+    bool           routine;                 /* asked every few seconds: no news when it goes well */
     const char    *query;                   /* raw, "" when there is none */
     const char    *headers[HEADER_COUNT];   /* NULL = not sent */
     char          *body;                    /* owned, NULL when there is none */

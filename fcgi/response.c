@@ -86,8 +86,9 @@ static void account(struct request *r, int status, const struct err *e)
                  "detail=\"%s\"", method, route, status, ms, r->reply.bytes, left,
                  err_name(e->code), e->detail);
     else
-        log_info(&r->log, "request method=%s route=%s status=%d ms=%.1f bytes=%" PRIu64 "%s",
-                 method, route, status, ms, r->reply.bytes, left);
+        log_line(r->routine && status < 400 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, &r->log,
+                 "request method=%s route=%s status=%d ms=%.1f bytes=%" PRIu64 "%s", method, route,
+                 status, ms, r->reply.bytes, left);
     if (!slot)
         return;
     slot->counts.requests++;

@@ -22,6 +22,7 @@ void handle_health(struct request *r)
 {
     static const char alive[] = "{\"status\":\"alive\"}";
 
+    r->routine = true;
     response_bytes(r, 200, "application/json", alive, sizeof(alive) - 1);
 }
 
@@ -140,6 +141,7 @@ void handle_ready(struct request *r)
 {
     struct err e = ERR_NONE;
 
+    r->routine = true;
     /* Asked anew each time: a Redis that is stuck still has its connection. */
     if (!task_queue_state(r->app->redis, on_state, r)) {
         err_set(&e, ERR_INTERNAL, "asking Redis: out of memory");

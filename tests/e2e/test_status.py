@@ -122,3 +122,14 @@ def test_a_draining_child_is_shown(stacks):
     assert stream.text == "x"
     until(lambda: stack.status()["draining"] == 0 and stack.status()["living"] == 2, "a new one")
     assert not os.path.exists(f"/proc/{busy}/fd")
+
+
+def test_questions_after_health_leave_a_line_in_the_log_only_when_something_is_wrong(stacks):
+    stack = stacks(runner=False, LOG_LEVEL="info")
+    stack.client.get("/api/v1/health")
+    stack.client.get("/api/v1/tasks")
+    until(lambda: "route=/api/v1/tasks status=200" in stack.pool.logged(), "the log is written")
+    assert not re.search("route=/api/v1/(health|ready) status=200", stack.pool.logged())
+    with stack.redis.frozen():
+        assert stack.client.get("/api/v1/ready").status == 503
+    until(lambda: "route=/api/v1/ready status=503" in stack.pool.logged(), "the log is written")
