@@ -21,9 +21,13 @@ static struct {
     const char    *program;
     enum log_level level;
     int            fd;      /* standard error, or the same pipe opened anew */
+    bool           is_file; /* which never blocks */
     bool           no_socket;   /* found out with the first line */
     unsigned long  lost;    /* lines since the last one that fitted */
-} state = { "confab", LOG_LEVEL_INFO, STDERR_FILENO, false, 0 };
+} state = { "confab", LOG_LEVEL_INFO, STDERR_FILENO, false, false, 0 };
+
+/* What the lines of a level begin with, made anew each second. */
+static struct head { int64_t second; size_t len; char text[160]; } heads[LOG_LEVEL_ERROR + 1];
 
 /* Standard error is shared with other processes, which may rely on it to block. A pipe can
  * be opened once more, and that opening is ours alone to make non-blocking. */
@@ -32,7 +36,10 @@ static int open_output(void)
     struct stat st;
     int fd;
 
-    if (fstat(STDERR_FILENO, &st) != 0 || !S_ISFIFO(st.st_mode))
+    if (fstat(STDERR_FILENO, &st) != 0)
+        return STDERR_FILENO;
+    state.is_file = S_ISREG(st.st_mode);
+    if (!S_ISFIFO(st.st_mode))
         return STDERR_FILENO;
     fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     return fd >= 0 ? fd : STDERR_FILENO;
@@ -44,8 +51,10 @@ void log_init(const char *program, enum log_level level)
         close(state.fd);
     state.program = program;
     state.level = level;
+    state.is_file = false;
     state.fd = open_output();
     state.no_socket = false;
+    memset(heads, 0, sizeof(heads));
 }
 
 enum log_level log_level(void)
@@ -74,7 +83,7 @@ static bool put(const char *line, size_t len)
             return n > 0;
         state.no_socket = true;
     }
-    if (state.fd == STDERR_FILENO && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
+    if (state.fd == STDERR_FILENO && !state.is_file && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
         return false;           /* not ours to make non-blocking */
     return write(state.fd, line, len) > 0;
 }
@@ -115,21 +124,38 @@ static size_t escape(char *out, size_t size, const char *s, size_t len)
     return n;
 }
 
-/* The parts that every line has. */
-static size_t head(char *out, size_t size, enum log_level level)
+static void make_head(struct head *h, enum log_level level, int64_t now)
 {
     static const char *const names[] = { "debug", "info", "warn", "error" };
     char time[CLOCK_RFC3339_SIZE];
+    int n = snprintf(h->text, sizeof(h->text), "time=%s level=%s prog=%s pid=%d",
+                     clock_rfc3339(now, time), names[level], state.program, (int)getpid());
 
-    return (size_t)snprintf(out, size, "time=%s level=%s prog=%s pid=%d",
-                            clock_rfc3339(clock_wall_ms(), time), names[level], state.program,
-                            (int)getpid());
+    h->second = now / 1000;
+    h->len = (size_t)n < sizeof(h->text) ? (size_t)n : sizeof(h->text) - 1;
+}
+
+/* The parts that every line has. Of one second to another only the milliseconds differ. */
+static size_t head(char *out, enum log_level level)
+{
+    enum { MS_AT = sizeof("time=2026-03-01T09:30:00.") - 1 };
+    struct head *h = &heads[level];
+    int64_t now = clock_wall_ms();
+    int ms = (int)((now % 1000 + 1000) % 1000);
+
+    if (h->len == 0 || h->second != now / 1000)
+        make_head(h, level, now);
+    memcpy(out, h->text, h->len);
+    out[MS_AT] = (char)('0' + ms / 100);
+    out[MS_AT + 1] = (char)('0' + ms / 10 % 10);
+    out[MS_AT + 2] = (char)('0' + ms % 10);
+    return h->len;
 }
 
 static void tell_lost(void)
 {
     char line[256];
-    size_t n = head(line, sizeof(line), LOG_LEVEL_WARN);
+    size_t n = head(line, LOG_LEVEL_WARN);
 
     n += (size_t)snprintf(line + n, sizeof(line) - n, " log lost_lines=%lu\n", state.lost);
     if (put(line, n))
@@ -145,7 +171,7 @@ void log_line(enum log_level level, const struct log *l, const char *fmt, ...)
 
     if (level < state.level)
         return;
-    n = head(line, sizeof(line), level);
+    n = head(line, level);
     line[n++] = ' ';
     if (l && *l->prefix) {
         n += escape(line + n, sizeof(line) - n - 2, l->prefix, strlen(l->prefix));

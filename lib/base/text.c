@@ -8,6 +8,28 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+/* Most text is plain: eight bytes of it are looked at together. */
+static const uint64_t each = 0x0101010101010101, tops = 0x8080808080808080;
+
+static uint64_t eight(const char *s)
+{
+    uint64_t bytes;
+
+    memcpy(&bytes, s, sizeof(bytes));
+    return bytes;
+}
+
+size_t text_ascii_prefix(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    while (len - n >= 8 && !(eight(s + n) & tops))
+        n += 8;
+    while (n < len && (unsigned char)s[n] < 0x80)
+        n++;
+    return n;
+}
+
 /* Bytes of the valid character at s, 0 when there is none (or not yet all of it). */
 static size_t utf8_char(const unsigned char *s, size_t len)
 {
@@ -48,7 +70,8 @@ size_t text_utf8_prefix(const char *s, size_t len)
     size_t at = 0;
 
     while (at < len) {
-        size_t n = utf8_char(bytes + at, len - at);
+        size_t n = bytes[at] < 0x80 ? text_ascii_prefix(s + at, len - at)
+                                    : utf8_char(bytes + at, len - at);
 
         if (n == 0)
             break;
@@ -146,13 +169,36 @@ static bool add_escaped(struct buf *out, const char *s, size_t len, escape_fn *e
     return buf_add(out, s + run, len - run);
 }
 
+static bool is_json_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* Where a byte below 0x80 is less than what is taken from it, its top bit comes up. That may carry on
+ * to the byte after it, but never from nowhere. */
+static bool eight_json_plain(uint64_t bytes)
+{
+    uint64_t quotes = bytes ^ each * '"', slashes = bytes ^ each * '\\';
+
+    return !(((bytes - each * 0x20) | (quotes - each) | (slashes - each)) & ~bytes & tops);
+}
+
+size_t text_json_plain(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    while (len - n >= 8 && eight_json_plain(eight(s + n)))
+        n += 8;
+    while (n < len && is_json_plain(s[n]))
+        n++;
+    return n;
+}
+
 static const char *json_escape(char c, char *scratch)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char byte = (unsigned char)c;
 
-    if (byte >= 0x20 && c != '"' && c != '\\')
-        return NULL;
     switch (c) {
     case '"':  return "\\\"";
     case '\\': return "\\\\";
@@ -170,9 +216,43 @@ static const char *json_escape(char c, char *scratch)
 
 bool text_json_string(struct buf *out, const char *s, size_t len)
 {
+    size_t plain = text_json_plain(s, len);
+
     buf_addc(out, '"');
-    add_escaped(out, s, len, json_escape);
+    for (; plain < len; plain = text_json_plain(s, len)) {
+        char scratch[8];
+
+        buf_add(out, s, plain);
+        buf_adds(out, json_escape(s[plain], scratch));
+        s += plain + 1;
+        len -= plain + 1;
+    }
+    buf_add(out, s, len);
     return buf_addc(out, '"');
+}
+
+size_t text_decimal(char out[TEXT_DECIMAL_SIZE], int64_t n)
+{
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    char digits[TEXT_DECIMAL_SIZE], *at = digits + sizeof(digits);
+    size_t len;
+
+    *--at = '\0';
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (n < 0)
+        *--at = '-';
+    len = (size_t)(digits + sizeof(digits) - at) - 1;
+    memcpy(out, at, len + 1);
+    return len;
+}
+
+bool text_add_decimal(struct buf *out, int64_t n)
+{
+    char digits[TEXT_DECIMAL_SIZE];
+
+    return buf_add(out, digits, text_decimal(digits, n));
 }
 
 static const char *html_escape(char c, char *scratch)

@@ -10,6 +10,8 @@
 #include "lib/base/buf.h"
 
 bool text_is_utf8(const char *s, size_t len);
+/* How many bytes there are before the first that is not ASCII. */
+size_t text_ascii_prefix(const char *s, size_t len);
 /* Length of the longest prefix of s[0..len) that is whole, valid UTF-8. */
 size_t text_utf8_prefix(const char *s, size_t len);
 /* C0, DEL or C1 control characters in valid UTF-8. */
@@ -18,10 +20,17 @@ bool text_has_control(const char *s, size_t len);
 bool text_percent_decode(const char *s, size_t len, struct buf *out);
 /* Escapes all but unreserved characters (RFC 3986, 2.3). */
 bool text_percent_encode(const char *s, size_t len, struct buf *out);
+/* How many bytes stand for themselves in a JSON string, before the first quote, backslash or control
+ * character. */
+size_t text_json_plain(const char *s, size_t len);
 /* s as a JSON string, with its quotes (RFC 8259, 7); s must be UTF-8, which stays as it is. */
 bool text_json_string(struct buf *out, const char *s, size_t len);
 /* & < > " ' as entities. */
 bool text_html(struct buf *out, const char *s, size_t len);
+/* n in digits, and a '\0'. Returns their number. */
+enum { TEXT_DECIMAL_SIZE = 21 };
+size_t text_decimal(char out[TEXT_DECIMAL_SIZE], int64_t n);
+bool text_add_decimal(struct buf *out, int64_t n);
 /* Lower-case ASCII letters, digits and single '-' between them, never empty ("x" when
  * nothing is left): for file names. size: room in out, with the '\0', at least 2. */
 void text_slug(const char *s, size_t len, char *out, size_t size);

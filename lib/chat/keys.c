@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/text.h"
+
 static void add(struct key *k, const char *s, size_t len)
 {
     assert(len < sizeof k->s - k->len);
@@ -28,19 +30,29 @@ static struct key key_of(const char *fmt, ...)
     return k;
 }
 
+/* Put together by hand: a turn makes a dozen of them. */
 static struct key key_of_tenant(const char *tenant, const char *rest)
 {
-    assert(*tenant && strlen(tenant) <= KEYS_TENANT_MAX);
-    return key_of("c1:{%s}:%s", tenant, rest);
+    struct key k;
+    size_t len = strlen(tenant);
+
+    assert(len > 0 && len <= KEYS_TENANT_MAX);
+    k.len = 0;
+    add(&k, "c1:{", 4);
+    add(&k, tenant, len);
+    add(&k, "}:", 2);
+    add(&k, rest, strlen(rest));
+    return k;
 }
 
 struct key key_session(const char *tenant, const char *id, size_t len, const char *kind)
 {
     struct key k = key_of_tenant(tenant, "s:");
-    char digits[24];
+    char digits[TEXT_DECIMAL_SIZE];
 
     assert(len > 0 && len <= KEYS_SESSION_MAX);
-    add(&k, digits, (size_t)snprintf(digits, sizeof digits, "%zu:", len));
+    add(&k, digits, text_decimal(digits, (int64_t)len));
+    add(&k, ":", 1);
     add(&k, id, len);
     if (*kind) {
         add(&k, ":", 1);

@@ -144,12 +144,9 @@ static int64_t tokens(const json_t *usage, const char *field)
     return json_is_number(json_object_get(usage, field)) && n >= 0 && n < 1e15 ? (int64_t)n : -1;
 }
 
-static void read_usage(struct openai_reader *r, const json_t *usage)
+/* Each of them -1 when it was not said. */
+static void keep_usage(struct openai_reader *r, int64_t prompt, int64_t completion, int64_t total)
 {
-    int64_t prompt = tokens(usage, "prompt_tokens");
-    int64_t completion = tokens(usage, "completion_tokens");
-    int64_t total = tokens(usage, "total_tokens");
-
     if (prompt < 0 && completion < 0 && total < 0)
         return;
     prompt = prompt < 0 ? 0 : prompt;
@@ -218,12 +215,14 @@ static enum err_code read_object(struct openai_reader *r, const json_t *root, co
 {
     const json_t *model = json_object_get(root, "model");
     const json_t *choice = first_choice(json_object_get(root, "choices"));
+    const json_t *usage = json_object_get(root, "usage");
 
     if (openai_is_error(root))
         return openai_error_record(root, secret, e);
     if (!r->model[0] && json_is_string(model))
         keep(r->model, sizeof(r->model), model);
-    read_usage(r, json_object_get(root, "usage"));
+    keep_usage(r, tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens"),
+               tokens(usage, "total_tokens"));
     return choice ? read_choice(r, choice, field, text, e) : ERR_OK;
 }
 
@@ -253,6 +252,7 @@ static bool read_chunk(struct openai_reader *r, const struct sse_event *event, s
         return false;
     if (!r->model[0] && chunk.model)
         keep_text(r->model, sizeof(r->model), chunk.model, chunk.model_len);
+    keep_usage(r, chunk.prompt_tokens, chunk.completion_tokens, chunk.total_tokens);
     if (chunk.content)
         add_unescaped(text, chunk.content, chunk.content_len);
     if (chunk.finish_len > 0)

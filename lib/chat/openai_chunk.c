@@ -6,12 +6,11 @@
 
 #include "lib/base/text.h"
 
-enum { DEPTH_MAX = 16 };
+enum { DEPTH_MAX = 16, COUNT_MAX = 100000000 };
 
 struct scan {
     const char *at, *end;
     int         depth;
-    bool        beyond_ascii;
 };
 
 struct word { const char *s; size_t len; bool escaped; };
@@ -42,17 +41,14 @@ static bool take_string(struct scan *s, struct word *out)
     if (s->at == s->end || *s->at != '"')
         return false;
     *out = (struct word){ .s = ++s->at };
-    for (; s->at < s->end && *s->at != '"'; s->at++) {
-        unsigned char c = (unsigned char)*s->at;
-
-        if (c < ' ')
+    for (;;) {
+        s->at += text_json_plain(s->at, (size_t)(s->end - s->at));
+        if (s->end - s->at < 2 || *s->at != '\\')
+            break;
+        if (!memchr("\"\\/bfnrt", s->at[1], 8))
             return false;
-        s->beyond_ascii |= c >= 0x80;
-        if (c == '\\') {
-            if (++s->at == s->end || !memchr("\"\\/bfnrt", *s->at, 8))
-                return false;
-            out->escaped = true;
-        }
+        out->escaped = true;
+        s->at += 2;
     }
     out->len = (size_t)(s->at - out->s);
     return take(s, '"');
@@ -194,6 +190,38 @@ static bool choice_member(struct scan *s, const struct word *name, struct openai
     return skip_value(s);
 }
 
+/* A whole number, once, and of so few digits that it cannot be too large. */
+static bool count_member(struct scan *s, int64_t *count)
+{
+    const char *digit = s->at;
+
+    if (*count >= 0 || s->at == s->end || !skip_number(s))
+        return false;
+    for (*count = 0; *digit >= '0' && *digit <= '9'; digit++) {
+        if (*count >= COUNT_MAX)
+            return false;
+        *count = *count * 10 + (*digit - '0');
+    }
+    return *digit != '-' && *digit != '.';
+}
+
+static bool usage_member(struct scan *s, const struct word *name, struct openai_chunk *out)
+{
+    if (is(name, "prompt_tokens"))
+        return count_member(s, &out->prompt_tokens);
+    if (is(name, "completion_tokens"))
+        return count_member(s, &out->completion_tokens);
+    if (is(name, "total_tokens"))
+        return count_member(s, &out->total_tokens);
+    return skip_value(s);
+}
+
+static bool read_usage(struct scan *s, struct openai_chunk *out)
+{
+    out->usage = true;
+    return read_object(s, usage_member, out);
+}
+
 static bool chunk_member(struct scan *s, const struct word *name, struct openai_chunk *out)
 {
     if (is(name, "choices"))
@@ -201,8 +229,10 @@ static bool chunk_member(struct scan *s, const struct word *name, struct openai_
                (take(s, ']') || (read_object(s, choice_member, out) && take(s, ']')));
     if (is(name, "model"))
         return text_member(s, &out->model, &out->model_len, false);
-    if (is(name, "error") || is(name, "usage"))
+    if (is(name, "error"))
         return take_literal(s, "null");
+    if (is(name, "usage"))
+        return take_literal(s, "null") || (!out->usage && read_usage(s, out));
     if (is(name, "object"))
         return take_literal(s, "\"chat.completion.chunk\"");
     return skip_value(s);
@@ -212,8 +242,7 @@ bool openai_chunk_read(const char *json, size_t len, struct openai_chunk *out)
 {
     struct scan s = { .at = json, .end = json + len };
 
-    *out = (struct openai_chunk){ 0 };
+    *out = (struct openai_chunk){ .prompt_tokens = -1, .completion_tokens = -1, .total_tokens = -1 };
     skip_blanks(&s);
-    return read_object(&s, chunk_member, out) && s.at == s.end &&
-           (!s.beyond_ascii || text_is_utf8(json, len));
+    return read_object(&s, chunk_member, out) && s.at == s.end && text_is_utf8(json, len);
 }

@@ -2,7 +2,9 @@
  * and arguments, and what it answers. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "lib/base/text.h"
 #include "lib/chat/lua_scripts.h"
 #include "lib/chat/session_turn.h"
 
@@ -19,7 +21,7 @@ enum { TOKEN_BYTES = 8 };
 struct args {
     struct redis_arg argv[9];
     size_t           argc;
-    char             digits[9][24];
+    char             digits[9][TEXT_DECIMAL_SIZE];
 };
 
 static void add(struct args *a, struct redis_arg arg)
@@ -30,9 +32,9 @@ static void add(struct args *a, struct redis_arg arg)
 static void add_number(struct args *a, int64_t n)
 {
     char *digits = a->digits[a->argc];
-    int len = snprintf(digits, sizeof a->digits[0], "%" PRId64, n);
+    size_t len = text_decimal(digits, n);
 
-    add(a, (struct redis_arg){ digits, (size_t)len });
+    add(a, (struct redis_arg){ digits, len });
 }
 
 /* A turn's keys, put together for one call. */
@@ -59,9 +61,12 @@ struct me { char s[KEYS_SIZE + 24]; };
 
 static struct me me_of(const struct session_turn *t)
 {
+    const struct key *channel = &t->sessions->channel;
     struct me me;
 
-    snprintf(me.s, sizeof me.s, "%s %" PRIu64, t->sessions->channel.s, t->ticket);
+    memcpy(me.s, channel->s, channel->len);
+    me.s[channel->len] = ' ';
+    text_decimal(me.s + channel->len + 1, (int64_t)t->ticket);
     return me;
 }
 

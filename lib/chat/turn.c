@@ -1,6 +1,5 @@
 #include "lib/chat/turn.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "lib/base/json.h"
@@ -8,7 +7,9 @@
 
 static void add_message(struct buf *out, const char *role, const char *text, size_t len)
 {
-    buf_addf(out, "{\"role\":\"%s\",\"content\":", role);
+    buf_adds(out, "{\"role\":\"");
+    buf_adds(out, role);
+    buf_adds(out, "\",\"content\":");
     text_json_string(out, text, len);
     buf_addc(out, '}');
 }
@@ -16,8 +17,13 @@ static void add_message(struct buf *out, const char *role, const char *text, siz
 /* The id comes first: turn_save.lua and turn_begin.lua know a turn by its first bytes. */
 bool turn_encode(struct buf *out, const struct turn *t)
 {
-    buf_addf(out, "{\"id\":%" PRId64 ",\"asked\":%" PRId64 ",\"answered\":%" PRId64 ",\"model\":",
-             t->id, t->asked_at, t->answered_at);
+    buf_adds(out, "{\"id\":");
+    text_add_decimal(out, t->id);
+    buf_adds(out, ",\"asked\":");
+    text_add_decimal(out, t->asked_at);
+    buf_adds(out, ",\"answered\":");
+    text_add_decimal(out, t->answered_at);
+    buf_adds(out, ",\"model\":");
     text_json_string(out, t->model, strlen(t->model));
     buf_adds(out, t->interrupted ? ",\"interrupted\":true}\n" : "}\n");
     add_message(out, "user", t->user, t->user_len);

@@ -1,5 +1,7 @@
 #include "lib/chat/window.h"
 
+#include "lib/base/text.h"
+
 /* A message costs a few tokens beside its text. */
 enum { MESSAGE_TOKENS = 4, LEARN_FROM = 64 };
 
@@ -19,14 +21,18 @@ static int64_t quarters(const char *s, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
 
-        if (c < 0x80)
-            sum += 1;
-        else if (c >= 0xF0)
+        if (c >= 0xF0) {
             sum += 8;
-        else if (c >= 0xE0)
+        } else if (c >= 0xE0) {
             sum += 4;
-        else if (c >= 0xC0)
+        } else if (c >= 0xC0) {
             sum += 2;
+        } else if (c < 0x80) {
+            size_t letters = text_ascii_prefix(s + i, len - i);
+
+            sum += (int64_t)letters;
+            i += letters - 1;
+        }
     }
     return sum;
 }

@@ -168,18 +168,25 @@ static bool line_fits(const struct sse *s, size_t more)
     return more <= s->max_event + FIELD_BYTES && now + more <= s->max_event + FIELD_BYTES;
 }
 
+/* Of either kind; end when there is none. */
+static const char *line_end(const char *bytes, const char *end)
+{
+    const char *lf = memchr(bytes, '\n', (size_t)(end - bytes));
+    const char *cr = memchr(bytes, '\r', (size_t)((lf ? lf : end) - bytes));
+
+    return cr ? cr : lf ? lf : end;
+}
+
 static enum err_code feed(struct sse *s, const char *bytes, size_t len)
 {
     const char *end = bytes + len;
 
     while (bytes < end && s->broken == ERR_OK) {
-        const char *stop = bytes;
+        const char *stop;
 
-        if (s->after_cr && *bytes == '\n')
-            stop = ++bytes;
+        bytes += s->after_cr && *bytes == '\n';
         s->after_cr = false;
-        while (stop < end && *stop != '\n' && *stop != '\r')
-            stop++;
+        stop = line_end(bytes, end);
         if (!line_fits(s, (size_t)(stop - bytes)))
             return fail(s, ERR_UPSTREAM);
         if (!buf_add(&s->text, bytes, (size_t)(stop - bytes)))

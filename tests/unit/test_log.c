@@ -17,7 +17,8 @@ static int reader;          /* what stands on standard error is read here */
 static char seen[1 << 20];
 
 static int64_t mono(void) { return 0; }
-static int64_t wall(void) { return 1772357400007; }
+static int64_t wall_ms;
+static int64_t wall(void) { return wall_ms; }
 static const struct clock fixed = { mono, wall };
 
 static void become_stderr(int ends[2])
@@ -34,6 +35,7 @@ static void setup(void)
     int ends[2];
 
     signal(SIGPIPE, SIG_IGN);
+    wall_ms = 1772357400007;
     clock_use(&fixed);
     ck_assert_int_eq(pipe(ends), 0);
     become_stderr(ends);
@@ -70,6 +72,23 @@ START_TEST(a_line_says_when_how_grave_which_program_who_and_what)
              "time=2026-03-01T09:30:00.007Z level=info prog=test pid=%d req=8f3a chat status=200\n",
              (int)getpid());
     ck_assert_str_eq(look(), expected);
+}
+END_TEST
+
+START_TEST(each_line_has_its_own_time)
+{
+    static const struct { int64_t ms; const char *time; } times[] = {
+        { 1772357400007, "time=2026-03-01T09:30:00.007Z" },
+        { 1772357400998, "time=2026-03-01T09:30:00.998Z" },
+        { 1772357401000, "time=2026-03-01T09:30:01.000Z" },
+        { 1772357400120, "time=2026-03-01T09:30:00.120Z" },     /* it was set back */
+    };
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
+        wall_ms = times[i].ms;
+        log_info(NULL, "x");
+        ck_assert_msg(strncmp(look(), times[i].time, strlen(times[i].time)) == 0, "%s", seen);
+    }
 }
 END_TEST
 
@@ -186,6 +205,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_test(tc, a_line_says_when_how_grave_which_program_who_and_what);
+    tcase_add_test(tc, each_line_has_its_own_time);
     tcase_add_test(tc, without_a_prefix_the_event_follows_the_head);
     tcase_add_test(tc, lines_below_the_level_are_not_written);
     tcase_add_test(tc, one_event_is_one_line_whatever_is_in_it);

@@ -16,12 +16,17 @@ static const char *const chunks[] = {
     "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xC3\xA9\xF0\x9F\x98\x80\"}}]}",
     "{ \"model\" : \"m\" , \"choices\" : [ { \"finish_reason\" : \"stop\" , \"delta\" : { } } ] }",
     "{\"choices\":[],\"timings\":{\"ms\":-1.50,\"n\":[1,0,true,false]}}",
+    "{\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":120,\"total_tokens\":1290,"
+    "\"prompt_tokens_details\":{\"cached_tokens\":0}}}",
 };
 
 /* The rest is the parser's: it may mean something, or nothing at all. */
 static const char *const not_ours[] = {
     "", "{", "[]", "null", "{}x", "{\"a\":1,}", "{\"a\":01}", "{\"a\":1e5}", "{\"a\" 1}",
-    "{\"error\":{\"message\":\"x\"}}", "{\"object\":\"error\"}", "{\"usage\":{\"total_tokens\":1}}",
+    "{\"error\":{\"message\":\"x\"}}", "{\"object\":\"error\"}", "{\"usage\":{\"total_tokens\":1e3}}",
+    "{\"usage\":{\"total_tokens\":1.0}}", "{\"usage\":{\"total_tokens\":-1}}", "{\"usage\":1}",
+    "{\"usage\":{\"total_tokens\":null}}", "{\"usage\":{\"total_tokens\":12345678901}}",
+    "{\"usage\":{\"total_tokens\":1,\"total_tokens\":2}}",
     "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}}]}",
     "{\"choices\":[{\"index\":0.0,\"delta\":{\"content\":\"a\"}}]}",
     "{\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{\"content\":\"b\"}}]}",
@@ -65,6 +70,19 @@ static void same(const char *json, const json_t *value, const char *s, size_t le
     free(quoted);
 }
 
+static void same_counts(const char *json, const json_t *usage, const struct openai_chunk *c)
+{
+    static const char *const names[] = { "prompt_tokens", "completion_tokens", "total_tokens" };
+    const int64_t ours[] = { c->prompt_tokens, c->completion_tokens, c->total_tokens };
+
+    ck_assert_msg(c->usage == json_is_object(usage), "%s", json);
+    for (int i = 0; i < 3; i++) {
+        const json_t *count = json_object_get(usage, names[i]);
+
+        ck_assert_msg(count ? json_real_value(count) == (double)ours[i] : ours[i] == -1, "%s", json);
+    }
+}
+
 static bool agrees(const char *json, size_t len)
 {
     json_t *root, *choices, *choice, *delta;
@@ -81,7 +99,7 @@ static bool agrees(const char *json, size_t len)
     ck_assert_msg(!choice || !json_object_get(choice, "index") ||
                   json_number_value(json_object_get(choice, "index")) == 0, "%s", json);
     ck_assert(!json_object_get(root, "error") || json_is_null(json_object_get(root, "error")));
-    ck_assert(!json_object_get(root, "usage") || json_is_null(json_object_get(root, "usage")));
+    same_counts(json, json_object_get(root, "usage"), &c);
     ck_assert(!json_is_string(json_object_get(delta, "refusal")));
     same(json, json_object_get(delta, "content"), c.content, c.content_len);
     same(json, json_object_get(choice, "finish_reason"), c.finish, c.finish_len);

@@ -1,5 +1,6 @@
 /* Bytes and UTF-8. */
 #include <check.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "lib/base/text.h"
@@ -131,6 +132,38 @@ START_TEST(a_json_string_escapes_what_it_must_and_nothing_else)
 }
 END_TEST
 
+/* Eight bytes are looked at together: each kind of byte at each place among plain ones. */
+START_TEST(a_byte_is_plain_wherever_it_stands) /* loop: the byte */
+{
+    bool plain = _i >= 0x20 && _i != '"' && _i != '\\';
+
+    for (size_t at = 0; at < 24; at++) {
+        char text[24];
+
+        memset(text, at % 2 ? '!' : '\xFF', sizeof text);
+        text[at] = (char)_i;
+        ck_assert_uint_eq(text_json_plain(text, sizeof text), plain ? sizeof text : at);
+        memset(text, 'a', sizeof text);
+        text[at] = (char)_i;
+        ck_assert_uint_eq(text_ascii_prefix(text, sizeof text), _i < 0x80 ? sizeof text : at);
+    }
+}
+END_TEST
+
+START_TEST(a_number_is_its_digits)
+{
+    static const int64_t numbers[] = { 0, 7, -1, 10, 1795246868478661, INT64_MAX, INT64_MIN };
+    char ours[TEXT_DECIMAL_SIZE], theirs[32];
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        int len = snprintf(theirs, sizeof theirs, "%" PRId64, numbers[i]);
+
+        ck_assert_uint_eq(text_decimal(ours, numbers[i]), (size_t)len);
+        ck_assert_str_eq(ours, theirs);
+    }
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_said)
 {
     buf_close(&out);
@@ -223,6 +256,8 @@ int main(void)
     tcase_add_loop_test(tc, a_broken_percent_sign_is_refused, 0, 8);
     tcase_add_test(tc, every_byte_survives_percent_encoding);
     tcase_add_test(tc, a_json_string_escapes_what_it_must_and_nothing_else);
+    tcase_add_loop_test(tc, a_byte_is_plain_wherever_it_stands, 0, 256);
+    tcase_add_test(tc, a_number_is_its_digits);
     tcase_add_test(tc, what_does_not_fit_is_said);
     tcase_add_test(tc, html_cannot_be_left);
     tcase_add_loop_test(tc, a_slug_is_fit_for_a_file_name, 0, 8);
