@@ -1,7 +1,7 @@
 /* Documents as HTML files in a folder: `<slug of the name>--<task id>.html`, one per task. Every
  * attempt writes the same name, and a file appears whole or not at all, so a repeat does no harm.
  *
- *   BEGIN -> (checkpoint: the name is recorded) -> WRITE -> done */
+ *   BEGIN -> (checkpoint: the slug is recorded) -> WRITE -> done */
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,9 +13,9 @@
 #include "jobrunner/file_writer.h"
 #include "jobrunner/store.h"
 #include "lib/base/text.h"
+#include "lib/chat/task.h"
 
-/* 255 bytes are the longest name of a file: slug, "--", a task's id, ".html". */
-enum { NAME_SIZE = 256, SLUG_MAX = 100, TIME_TO_WRITE = 30000 };
+enum { TIME_TO_WRITE = 30000 };
 
 struct folder_store {
     struct store        store;      /* first */
@@ -32,7 +32,7 @@ struct folder_op {
     void                   *arg;
     struct timer            begin;
     struct file_job        *file;   /* being written */
-    char                    name[NAME_SIZE];
+    char                    slug[TASK_SLUG_SIZE], name[TASK_FILE_SIZE];
     bool                    full;   /* the writer takes no more: told from `begin` */
 };
 
@@ -47,11 +47,11 @@ static void op_done(struct folder_op *op, enum store_verdict verdict, const stru
 {
     struct store_handlers on = op->on;
     void *arg = op->arg;
-    char name[NAME_SIZE];
+    char slug[TASK_SLUG_SIZE];
 
-    memcpy(name, op->name, sizeof(name));
+    memcpy(slug, op->slug, sizeof(slug));
     op_free(op);
-    on.on_done(arg, verdict, name, e);
+    on.on_done(arg, verdict, slug, e);
 }
 
 /* --- faults --- */
@@ -89,21 +89,15 @@ static enum store_verdict judge(const char *path, int error, const char *doing, 
 
 /* --- a document --- */
 
-/* The name that an earlier attempt recorded is kept, if it can be ours. */
+/* The slug that an earlier attempt recorded is kept, if it can be ours. */
 static void choose_name(struct folder_op *op)
 {
     const struct store_job *job = op->job;
-    char slug[SLUG_MAX], ending[NAME_SIZE - SLUG_MAX];
-    size_t len = strlen(job->document), ending_len;
 
-    ending_len = (size_t)snprintf(ending, sizeof(ending), "--%.100s.html", job->task_id);
-    if (len > ending_len && len < sizeof(op->name) && !strchr(job->document, '/')
-        && job->document[0] != '.' && strcmp(job->document + len - ending_len, ending) == 0) {
-        strcpy(op->name, job->document);
-        return;
-    }
-    text_slug(job->name, strlen(job->name), slug, sizeof(slug));
-    snprintf(op->name, sizeof(op->name), "%s%s", slug, ending);
+    text_slug(job->document, strlen(job->document), op->slug, sizeof(op->slug));
+    if (strcmp(op->slug, job->document) != 0)
+        text_slug(job->name, strlen(job->name), op->slug, sizeof(op->slug));
+    task_file_name(op->name, op->slug, job->task_id);
 }
 
 static void on_begin(void *arg)
@@ -117,8 +111,8 @@ static void on_begin(void *arg)
         op_done(op, STORE_AWAY, &e);
         return;
     }
-    bool recorded = strcmp(op->job->document, op->name) == 0;
-    op->on.on_checkpoint(op->arg, recorded ? NULL : op->name, TIME_TO_WRITE); /* op may be gone */
+    bool recorded = strcmp(op->job->document, op->slug) == 0;
+    op->on.on_checkpoint(op->arg, recorded ? NULL : op->slug, TIME_TO_WRITE); /* op may be gone */
 }
 
 static void on_written(void *arg, int error, const char *doing)

@@ -145,8 +145,16 @@ static void add_path(struct buf *url, const char *path)
     }
 }
 
+void task_file_name(char out[TASK_FILE_SIZE], const char *slug, const char *task_id)
+{
+    snprintf(out, TASK_FILE_SIZE, "%.*s--%.*s.html", TASK_SLUG_SIZE - 1, slug, KEYS_TASK_MAX,
+             task_id);
+}
+
 static void document_url(struct buf *url, const struct task *t, const char *doc_folder)
 {
+    char name[TASK_FILE_SIZE];
+
     if (t->status != TASK_FINISHED || !*t->document)
         return;
     if (!strcmp(t->store, "google")) {
@@ -157,7 +165,8 @@ static void document_url(struct buf *url, const struct task *t, const char *doc_
         buf_adds(url, "file://");
         add_path(url, doc_folder);
         buf_addc(url, '/');
-        add_path(url, t->document);
+        task_file_name(name, t->document, t->id);
+        text_percent_encode(name, strlen(name), url);
     }
 }
 

@@ -60,6 +60,11 @@ enum err_code task_from_reply(const char *id, const struct redisReply *reply, st
  * is told once the task is finished: before, the document is empty or out of sight. */
 bool task_json(struct buf *out, const struct task *t, const char *doc_folder);
 
+/* The file of a document in the folder store. Its record has the slug only: a field of more than 64
+ * bytes would make Redis keep the whole record in a form three times as large. */
+enum { TASK_SLUG_SIZE = 64 + 1, TASK_FILE_SIZE = 256 };
+void task_file_name(char out[TASK_FILE_SIZE], const char *slug, const char *task_id);
+
 /* 1 to KEYS_TASK_MAX letters, digits, '-' and '_'. */
 bool task_id_ok(const char *id, size_t len);
 
