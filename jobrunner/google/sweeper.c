@@ -36,6 +36,7 @@ struct sweeper {
     char                   folder[STAGING_ID_SIZE], installation[STAGING_INSTALLATION_SIZE];
     json_t                *page;        /* owned: what LIST said */
     size_t                 next;        /* in its files */
+    int64_t                before;      /* wall ms: younger ones are left alone in this round */
     int64_t                seen, trashed;
 };
 
@@ -136,6 +137,7 @@ static void on_folder(void *arg, const char *folder, const char *installation,
     }
     snprintf(w->folder, sizeof w->folder, "%s", folder);
     snprintf(w->installation, sizeof w->installation, "%s", installation);
+    w->before = clock_wall_ms() - w->settings->google.orphan_age;
     list(w, "");
 }
 
@@ -152,11 +154,11 @@ static bool ask(struct sweeper *w, struct drive_request *q,
 
 static void list(struct sweeper *w, const char *page_token)
 {
-    int64_t before = clock_wall_ms() - w->settings->google.orphan_age;
     struct drive_request q;
 
     drive_request_init(&q, REQUEST_MAX);
-    if (!drive_list_staged(&q, w->google->root, w->folder, w->installation, before, page_token) ||
+    if (!drive_list_staged(&q, w->google->root, w->folder, w->installation, w->before,
+                           page_token) ||
         !ask(w, &q, on_list)) {
         drive_request_close(&q);
         round_ends(w, NULL);

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from tests.support.proc import until
-from tests.support.programs import Runner
 from tests.torture.world import World
 
 BLOCK = 2.0     # seconds that a runner's read waits in Redis
@@ -26,9 +25,9 @@ def points_of(world: World, sessions: list[str]) -> list[str]:
     """The points that a few tasks pass, in the runner and in the handler."""
     seen = world.stack.directory / "seen"
     world.stack.configure(CONFAB_FAILPOINTS_SEEN=seen)
-    world.stack.restart_pool()
+    world.replace_pool()
     for runner in world.runners:
-        replace(world, runner)
+        world.replace_runner(runner)
     for session in sessions[:20]:
         world.send(session)
     world.settle(60)
@@ -37,12 +36,6 @@ def points_of(world: World, sessions: list[str]) -> list[str]:
     assert not missing, f"these points were never passed: {missing}"
     world.stack.configure(CONFAB_FAILPOINTS_SEEN=None)
     return [point for point in points if "task_" in point or "google" in point]
-
-
-def replace(world: World, runner: Runner, orders: str | None = None) -> None:
-    """By one with these orders."""
-    runner.kill()
-    runner.start(world.stack.env | ({"CONFAB_FAILPOINTS": orders} if orders else {}))
 
 
 # Each point in turn
@@ -56,18 +49,18 @@ def every_point(world: World, sessions: list[str], points: list[str]) -> None:
                 _in_the_handler(world, session, f"{point}={act}")
             else:
                 _in_a_runner(world, session, f"{point}={act}")
-    world.stack.restart_pool()
+    world.replace_pool()
     for runner in world.runners:
-        replace(world, runner)
+        world.replace_runner(runner)
 
 
 def _in_the_handler(world: World, session: str, orders: str) -> None:
     """The pool fails while it accepts a task: asked once, and again, by a sound one at last."""
     order = world.order()
-    world.stack.restart_pool(CONFAB_FAILPOINTS=orders)
+    world.replace_pool(orders)
     world.try_to_send(session, order)
     world.stack.wait_ready()
-    world.stack.restart_pool(CONFAB_FAILPOINTS=None)
+    world.replace_pool()
     world.send(session, order)
 
 
@@ -76,7 +69,7 @@ def _in_a_runner(world: World, session: str, orders: str) -> None:
     victim, *others = world.runners
     for runner in others:
         runner.kill()
-    replace(world, victim, orders)
+    world.replace_runner(victim, orders)
     world.send(session)
     if orders.endswith("kill"):
         # A point that only time or a fault brings about may not be met now.
@@ -99,7 +92,6 @@ class Mayhem:
         self.points = [point for point in points if not point.endswith("task_accept")]
         self.accept = [point for point in points if point.endswith("task_accept")]
         self.troubles: Counter[str] = Counter()
-        self._enough = threading.Event()
 
     def run(self, kills: int, until_time: float, say: Callable[[str], None]) -> None:
         world, pace = self.world, self.world.setting.kills
@@ -107,27 +99,32 @@ class Mayhem:
         known = world.deaths.count
         goal = known + kills
         self._give_orders_to_the_pool()
-        with self._trouble("redis", self._redis), self._trouble("google", self._google):
-            while known < goal and time.monotonic() < until_time:
-                self._bury()
-                if time.monotonic() > due:
-                    self._kill()
-                died, known = world.deaths.count - known, world.deaths.count
-                due = max(due + died / pace, time.monotonic() - 1)
-                if time.monotonic() - said > 10:
-                    said = time.monotonic()
-                    say("  " + world.stands())
-                time.sleep(0.01)
-        world.stack.restart_pool(CONFAB_FAILPOINTS=None)
+        troubles = [Troubles(random.Random(f"{strike.__name__} {world.setting.seed}"), strike)
+                    for strike in (self._redis, self._google)]
+        while known < goal and time.monotonic() < until_time:
+            self._bury()
+            if time.monotonic() > due:
+                self._kill()
+            for trouble in troubles:
+                trouble.run()
+            died, known = world.deaths.count - known, world.deaths.count
+            due = max(due + died / pace, time.monotonic() - 1)
+            if time.monotonic() - said > 10:
+                said = time.monotonic()
+                say("  " + world.stands())
+            time.sleep(0.01)
+        for trouble in troubles:
+            trouble.end()
+        world.replace_pool()
         for runner in world.runners:
-            replace(world, runner)
+            world.replace_runner(runner)
 
     def _give_orders_to_the_pool(self) -> None:
         """To each child, and to whoever comes after it."""
         dice = self.world.random
         orders = [f"{point}=kill@{dice.randint(10, 40)}" for point in self.accept]
         orders += [f"{point}=drop@{dice.randint(2, 9)}" for point in self.accept if "answer" in point]
-        self.world.stack.restart_pool(CONFAB_FAILPOINTS=";".join(orders))
+        self.world.replace_pool(";".join(orders))
 
     def _orders(self) -> str:
         dice, answers = self.world.random, [p for p in self.points if ".answer:" in p]
@@ -150,7 +147,7 @@ class Mayhem:
             status = runner.wait()
             if status != -signal.SIGKILL:
                 self.world.broken.append(f"{runner.name} ended by itself, with {status}")
-            replace(self.world, runner, self._orders())
+            self.world.replace_runner(runner, self._orders())
 
     def _kill(self) -> None:
         world = self.world
@@ -162,7 +159,7 @@ class Mayhem:
         runner = self.world.random.choice(self.world.runners)
         runner.kill()
         self.world.deaths.by_hand["a runner"] += 1
-        replace(self.world, runner, self._orders())
+        self.world.replace_runner(runner, self._orders())
 
     def _kill_child(self) -> None:
         world = self.world
@@ -186,30 +183,14 @@ class Mayhem:
                 runner.send(signal.SIGCONT)
         threading.Thread(target=wake, daemon=True).start()
 
-    @contextlib.contextmanager
-    def _trouble(self, name: str, strike: Callable[[random.Random], None]) -> Iterator[None]:
-        """One after the other, with rests between them."""
-        def go() -> None:
-            dice = random.Random(f"{name} {self.world.setting.seed}")
-            while not self._enough.wait(dice.uniform(2, 12)):
-                strike(dice)
-        thread = threading.Thread(target=go, name=name)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._enough.set()
-            thread.join()
-
-    def _redis(self, dice: random.Random) -> None:
+    def _redis(self, dice: random.Random) -> Trouble:
         redis = self.world.stack.redis
         act = dice.choice(["stuck", "stuck for longer than any read waits", "killed, its file torn",
                            "killed, and away for a while", "restarted"])
         self.troubles["Redis " + act] += 1
         if act.startswith("stuck"):
             with redis.frozen():
-                time.sleep(dice.uniform(1.2, 2) * BLOCK if "longer" in act else
-                           dice.uniform(0.1, 0.8) * BLOCK)
+                yield dice.uniform(1.2, 2) * BLOCK if "longer" in act else dice.uniform(0.1, 1.6)
             return
         if act == "restarted":
             redis.stop()
@@ -219,10 +200,10 @@ class Mayhem:
         if "torn" in act:
             tear(redis.log_files()[-1])
         if "away" in act:
-            time.sleep(dice.uniform(0.5, 1.5) * BLOCK)
+            yield dice.uniform(0.5, 1.5) * BLOCK
         redis.start()
 
-    def _google(self, dice: random.Random) -> None:
+    def _google(self, dice: random.Random) -> Trouble:
         google = self.world.stack.google
         act = dice.choice(["429", "user_rate", "rate", "status", "401"])
         names = {"status": "503", "user_rate": "403 userRateLimitExceeded",
@@ -230,8 +211,37 @@ class Mayhem:
         self.troubles["Google " + names.get(act, act)] += 1
         fault = google.faults.add("files.*", act, "after" if act == "status" else "before",
                                   count=1 if act == "401" else None)
-        time.sleep(dice.uniform(0.3, 2))
+        yield dice.uniform(0.3, 2)
         google.faults.rules.remove(fault)
+
+
+# What lasts for a while: it says how many seconds until it goes on.
+Trouble = Iterator[float]
+
+
+class Troubles:
+    """One after the other, with rests between them. Whoever starts a process has to live as long
+    as it, so they are no threads: run() is called again and again."""
+
+    def __init__(self, dice: random.Random, strike: Callable[[random.Random], Trouble]) -> None:
+        self._dice, self._strike = dice, strike
+        self._now: Trouble | None = None
+        self._due = time.monotonic() + dice.uniform(2, 12)
+
+    def run(self) -> None:
+        if time.monotonic() < self._due:
+            return
+        self._now = self._now or self._strike(self._dice)
+        pause = next(self._now, None)
+        if pause is None:
+            self._now, pause = None, self._dice.uniform(2, 12)
+        self._due = time.monotonic() + pause
+
+    def end(self) -> None:
+        """The one that lasts, if any does."""
+        while self._now:
+            time.sleep(max(0, self._due - time.monotonic()))
+            self.run()
 
 
 def tear(log) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from tests.support.proc import until
 from tests.support.redis import Redis
-from tests.torture.breaking import replace
 from tests.torture.world import World
 
 SECOND = 1.0
@@ -64,7 +63,7 @@ def _cut(world: World, toll: Toll) -> None:
     world.gaps.append((since, time.monotonic()))
     if dice.random() < 0.5:     # the runners were on the same machine
         for runner in world.runners:
-            replace(world, runner)
+            world.replace_runner(runner)
             world.deaths.by_hand["a runner"] += 1
     world.reopen(since)
     redis.start()

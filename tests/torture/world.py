@@ -9,6 +9,7 @@ in the staging folder nothing stays there but the documents of tasks that failed
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import resource
 import threading
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.support.google import Call
 from tests.support.google_files import FOLDER, File
 from tests.support.http import Client
 from tests.support.programs import Runner
@@ -50,6 +52,20 @@ class Setting:
             "TASK_CRASHES_ALONE": str(self.crashes_alone), "JOBRUNNER_CONCURRENCY": "8",
             "LOG_LEVEL": "warn", "SESSION_LEASE": "3s",
         }
+
+
+class _FirstFolder:
+    """Is this an attempt to make a folder under the first id that was tried?"""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+
+    def __call__(self, call: Call) -> bool:
+        if FOLDER.encode() not in call.request.body:
+            return False
+        wanted = json.loads(call.request.body)["id"]
+        self._id = self._id or wanted
+        return wanted == self._id
 
 
 @dataclass
@@ -124,8 +140,8 @@ class World:
         self._ruin = google.faults.add(
             "files.update", "sample", "before", count=None, sample_id="drive-400-fields",
             match=lambda call: call.upload and RUINED.encode() in call.request.body)
-        google.faults.add("files.create", "sample", "before", sample_id="drive-400-generated-id",
-                          match=lambda call: FOLDER.encode() in call.request.body)
+        google.faults.add("files.create", "sample", "before", count=None,
+                          sample_id="drive-400-generated-id", match=_FirstFolder())
         for runner in self.runners:
             runner.start(self.stack.env)
         return self
@@ -139,6 +155,17 @@ class World:
         self.stack.pool.expected_deaths = self.deaths.of_children + sum(
             at_points[point] for point in at_points if point.endswith("task_accept"))
         self.stack.__exit__(*error)
+
+    def replace_pool(self, orders: str | None = None) -> None:
+        """By one whose children have these orders."""
+        pool = self.stack.pool
+        pool.kill()
+        pool.start(self.stack.env | ({"CONFAB_FAILPOINTS": orders} if orders else {}))
+        self.stack.wait_ready()
+
+    def replace_runner(self, runner: Runner, orders: str | None = None) -> None:
+        runner.kill()
+        runner.start(self.stack.env | ({"CONFAB_FAILPOINTS": orders} if orders else {}))
 
     # Enqueueing
 
@@ -198,6 +225,9 @@ class World:
         thread.start()
         try:
             yield
+        except BaseException:
+            self._stop.set()    # nobody may be there to accept a task
+            raise
         finally:
             enough.set()
             thread.join()
