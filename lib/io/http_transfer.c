@@ -244,6 +244,9 @@ static bool set_protocol(struct http_call *c, const char *url)
     curl_easy_setopt(easy, CURLOPT_SHARE, h->share);
     if (h->user_agent)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, h->user_agent);
+    /* Only a file is kept parsed by libcurl: with a folder beside it each connection would read
+     * and hold all authorities of the system itself, a megabyte and more. */
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     if (h->ca_file && curl_easy_setopt(easy, CURLOPT_CAINFO, h->ca_file) != CURLE_OK)
         return false;
     return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
