@@ -275,16 +275,37 @@ def streams(rig: Rig, scale: Scale) -> dict[str, Any]:
     return found
 
 
+def tls(rig: Rig, scale: Scale) -> dict[str, Any]:
+    """The same burst towards a model in the clear, over TLS, and in the clear to a local nginx that
+    speaks TLS with the model. Trusted are all authorities of the system, as in production."""
+    found = {}
+    for name, settings in (
+            ("cleartext", {}),
+            ("tls", {"OPENAI_BASE_URL": rig.upstream_tls.url,
+                     "MODEL_CA_FILE": str(rig.upstream_tls.identity.trusted)}),
+            ("egress", {"OPENAI_BASE_URL": f"http://{rig.egress.host}:{rig.egress.port}/v1"})):
+        rig.restart_pool(**settings)
+        history(rig, f"tls-{name}", scale.streams)
+        rig.load(rig.confab, connections=32, session=f"warm-{name}", seconds=0.5)
+        found[name] = one_burst(rig, f"tls-{name}", scale.streams,
+                                f"#bench tokens={scale.tokens} gap_ms={GAP_MS}#")
+    rig.restart_pool()
+    return found
+
+
 def one_burst(rig: Rig, session: str, count: int, marker: str) -> dict[str, Any]:
     body = f'{{"session_id":"%s","user_text":"Go on, please. {marker}"}}'
-    before, nginx_before = children_state(rig), memory_of(rig.family(rig.confab))
+    fronts = {"nginx": rig.family(rig.confab), "egress": rig.family(rig.egress)}
+    before = children_state(rig)
+    fronts_before = {name: memory_of(pids) for name, pids in fronts.items()}
     cpu, began = rig.cpu(), time.monotonic()
     with subprocess.Popen(rig.command(rig.confab, connections=count, session=session, stream=True,
                                       body=body), stdout=subprocess.PIPE, text=True) as load:
         assert load.stdout.readline() == "opened\n"
         opened, opened_at = rig.cpu(), time.monotonic()
         time.sleep(1)           # into the plateau
-        plateau, nginx_plateau = children_state(rig), memory_of(rig.family(rig.confab))
+        plateau = children_state(rig)
+        grown = {name: memory_of(pids) - fronts_before[name] for name, pids in fronts.items()}
         time.sleep(2)
         steady = per_second(opened, rig.cpu(), 0, time.monotonic() - opened_at)
         results = read_results(load.stdout.read())
@@ -299,7 +320,10 @@ def one_burst(rig: Rig, session: str, count: int, marker: str) -> dict[str, Any]
     } for pid in before if pid in plateau and pid in after]
     results["bytes_per_stream"] = statistics.median(
         (c["rss_plateau"] - c["rss_before"]) / max(c["streams"], 1) for c in results["children"])
-    results["nginx_bytes_per_stream"] = (nginx_plateau - nginx_before) / count
+    for name, bytes_grown in grown.items():
+        results[f"{name}_bytes_per_stream"] = bytes_grown / count
+    results["cpu_us_per_token"] = {name: cores / (count * 1000 / GAP_MS) * 1e6
+                                   for name, cores in steady.items()}
     results["sessions_with_two_turns"] = saved(rig, session)
     return results
 

@@ -122,6 +122,25 @@ def _speed_table(speed: dict[str, Any]) -> list[str]:
     return lines
 
 
+_WAYS = {"cleartext": "in the clear", "tls": "TLS in the children", "egress": "TLS in a local nginx"}
+
+
+def _tls_table(tls: dict[str, Any]) -> list[str]:
+    if not tls:
+        return []
+    lines = ["", f"{'to the model':22}{'failed':>7} {'open s':>7} {'KB a stream: children':>22} "
+                 f"{'egress':>7} {'CPU us a token: children':>25} {'egress':>7} {'p50 ms':>7} "
+                 f"{'p99 ms':>7}"]
+    for way, b in tls.items():
+        cpu, t = b["cpu_us_per_token"], b["tokens_plateau"]
+        lines.append(f"{_WAYS[way]:22}{b['failed']:7} {b['open_seconds']:7.1f} "
+                     f"{b['bytes_per_stream'] / 1024:22.1f} "
+                     f"{b['egress_bytes_per_stream'] / 1024:7.1f} "
+                     f"{cpu.get('children', 0):25.1f} {cpu.get('egress', 0):7.1f} "
+                     f"{t['p50']:7.2f} {t['p99']:7.2f}")
+    return lines
+
+
 def table(r: dict[str, Any]) -> str:
     lines = []
     if "speed" in r:
@@ -137,6 +156,7 @@ def table(r: dict[str, Any]) -> str:
     for b in r.get("streams", {}).get("confab", []):
         cores = " ".join(f"{k}={v:.2f}" for k, v in b["cores_plateau"].items() if k != "machine")
         lines += ["", f"streams: open after {b['open_seconds']:.1f} s; cores while all run: {cores}"]
+    lines += _tls_table(r.get("tls", {}))
     lines += ["", f"{'':45} {'measured':40} {'target':22}"]
     for v in verdicts(r):
         verdict = "" if not v.target else "pass" if v.ok else "MISSED"

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.support import proc
+from tests.support import certificates, proc
 from tests.support.proc import Process, until
 from tests.support.programs import BUILD, FCGI, TOP, Nginx, Pool
 from tests.support.redis import Redis
@@ -23,18 +23,21 @@ from tests.support.redis import Redis
 TOOLS = BUILD / "bench"
 CHILDREN = 2
 PORT = 8090
+CERTIFIED_NAME = "model.bench"      # nginx verifies names only, no addresses
 
 
 class Upstream(Process):
     """The instant model."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__("upstream", directory / "upstream.log")
+    def __init__(self, directory: Path, name: str = "upstream", *, tls: bool = False) -> None:
+        super().__init__(name, directory / f"{name}.log")
         self.host, self.port = private_address(), PORT
-        self.url = f"http://{self.host}:{self.port}/v1"
+        self.url = f"{'https' if tls else 'http'}://{self.host}:{self.port}/v1"
+        self.identity = certificates.issue(directory, self.host, CERTIFIED_NAME) if tls else None
 
     def start(self) -> Upstream:
-        self.run(TOOLS / "upstream", self.host, str(self.port), env={})
+        files = self.identity[:2] if self.identity else ()
+        self.run(TOOLS / "upstream", self.host, str(self.port), *files, env={})
         until(lambda: listens(self.host, self.port), "the upstream listens")
         return self
 
@@ -117,6 +120,7 @@ class Rig:
         self.directory = Path(tempfile.mkdtemp(prefix="confab-bench-"))
         self.redis = Redis(self.directory)
         self.upstream = Upstream(self.directory)
+        self.upstream_tls = Upstream(self.directory, "upstream-tls", tls=True)
         self.pool = Pool(self.directory)
         self.nop_pool = NopPool(self.directory)
         site = (TOP / "bench" / "proxy.conf.in").read_text()
@@ -124,6 +128,7 @@ class Rig:
         self.nop = Front(self.directory, "nop")
         self.proxy = Front(self.directory, "proxy",
                            site.replace("@UPSTREAM@", f"{self.upstream.host}:{PORT}"))
+        self.egress = Front(self.directory, "egress", egress_site(self.upstream_tls))
         self.peer_bare = Peer(self.directory)
         self.peer = Front(self.directory, "nginx-peer", self.peer_bare.site())
 
@@ -145,10 +150,12 @@ class Rig:
             (self.directory / "run").mkdir()
             self.redis.start()
             self.upstream.start()
+            self.upstream_tls.start()
             self.nop_pool.start()
             self.pool.start(self.env())
             for front, fcgi in ((self.confab, self.pool.socket), (self.nop, self.nop_pool.socket),
-                                (self.proxy, self.pool.socket), (self.peer, self.pool.socket)):
+                                (self.proxy, self.pool.socket), (self.peer, self.pool.socket),
+                                (self.egress, self.pool.socket)):
                 front.configure(self.env(), fcgi)
                 front.start(self.env())
             self.peer_bare.start(self.redis.socket, self.upstream.url)
@@ -159,8 +166,8 @@ class Rig:
         return self
 
     def __exit__(self, why: object, *_: object) -> None:
-        for process in (self.confab, self.nop, self.proxy, self.peer, self.peer_bare, self.pool,
-                        self.nop_pool, self.upstream, self.redis):
+        for process in (self.confab, self.nop, self.proxy, self.peer, self.egress, self.peer_bare,
+                        self.pool, self.nop_pool, self.upstream, self.upstream_tls, self.redis):
             with contextlib.suppress(TimeoutError):
                 process.stop()
         if why is None:
@@ -204,7 +211,8 @@ class Rig:
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU so far, by part; "machine": all processes of this machine."""
         parts = {"children": self.pool, "nginx": self.confab, "redis": self.redis,
-                 "upstream": self.upstream, "proxy": self.proxy, "nop": self.nop_pool,
+                 "upstream": self.upstream, "upstream_tls": self.upstream_tls,
+                 "egress": self.egress, "proxy": self.proxy, "nop": self.nop_pool,
                  "nginx_nop": self.nop, "peer": self.peer_bare, "nginx_peer": self.peer}
         used = {}
         for name, process in parts.items():
@@ -212,6 +220,15 @@ class Rig:
         ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
         used["machine"] = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
         return used
+
+
+def egress_site(upstream: Upstream) -> str:
+    site = (TOP / "bench" / "egress.conf.in").read_text()
+    for word, value in (("@UPSTREAM@", f"{upstream.host}:{upstream.port}"),
+                        ("@TRUSTED@", str(upstream.identity.trusted)),
+                        ("@NAME@", CERTIFIED_NAME)):
+        site = site.replace(word, value)
+    return site
 
 
 def read_results(text: str) -> dict[str, Any]:

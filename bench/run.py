@@ -12,7 +12,7 @@ from bench import figures, report
 from bench.rig import Rig
 
 FIGURES = {"speed": figures.speed, "alone": figures.alone, "dialog": figures.long_dialog,
-           "streams": figures.streams, "cap": figures.cap}
+           "streams": figures.streams, "tls": figures.tls, "cap": figures.cap}
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 /* An instant OpenAI-like upstream, so that what a benchmark sees is the work of who asks it.
  *
- *   upstream ADDRESS PORT
+ *   upstream ADDRESS PORT [CERTIFICATE KEY]
  *
- * One process, one epoll. Any POST is a chat completion: with "stream":true an event stream, else
+ * One process, one epoll; over TLS, if there is a certificate. Any POST is a chat completion: with "stream":true an event stream, else
  * one JSON object. The whole answer comes at once, unless the last message says
  * "#bench tokens=N gap_ms=G#": then N tokens, G ms apart, the first after a random part of G.
  *
@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/wire.h"
 #include "lib/base/buf.h"
 
 enum { EVENTS = 512, REQUEST_MAX = 4 << 20, UNSENT_MAX = 1 << 20, READ_SIZE = 64 << 10 };
@@ -35,7 +36,7 @@ enum { EVENTS = 512, REQUEST_MAX = 4 << 20, UNSENT_MAX = 1 << 20, READ_SIZE = 64
     "\"created\":1700000000,\"model\":\"bench\",\"system_fingerprint\":\"fp_bench\","
 
 struct peer {
-    int        fd;
+    struct wire wire;
     struct buf in;
     struct buf out;             /* what the socket did not take */
     bool       waits_to_write;
@@ -48,6 +49,7 @@ struct peer {
 /* Those that stream, the next one first. */
 static struct { struct peer **at; size_t count, room; } heap;
 static int poller;
+static SSL_CTX *identity;       /* NULL: in the clear */
 static volatile sig_atomic_t stopping;
 
 static int64_t now_ns(void)
@@ -107,7 +109,7 @@ static void peer_close(struct peer *p)
 {
     if (p->due)
         heap_remove(p);
-    close(p->fd);
+    wire_close(&p->wire);
     buf_close(&p->in);
     buf_close(&p->out);
     free(p);
@@ -118,7 +120,7 @@ static void watch(struct peer *p, bool writing)
     struct epoll_event e = { .events = EPOLLIN | (writing ? EPOLLOUT : 0), .data.ptr = p };
 
     if (p->waits_to_write != writing)
-        epoll_ctl(poller, EPOLL_CTL_MOD, p->fd, &e);
+        epoll_ctl(poller, EPOLL_CTL_MOD, p->wire.fd, &e);
     p->waits_to_write = writing;
 }
 
@@ -128,7 +130,7 @@ static bool put(struct peer *p, const char *bytes, size_t len)
     ssize_t n = 0;
 
     if (p->out.len == 0) {
-        n = send(p->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = wire_send(&p->wire, bytes, len);
         if (n < 0 && errno != EAGAIN)
             return false;
         n = n < 0 ? 0 : n;
@@ -141,7 +143,7 @@ static bool put(struct peer *p, const char *bytes, size_t len)
 
 static bool flush(struct peer *p)
 {
-    ssize_t n = send(p->fd, p->out.data, p->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = wire_send(&p->wire, p->out.data, p->out.len);
 
     if (n < 0)
         return errno == EAGAIN;
@@ -277,14 +279,22 @@ static size_t request_size(const struct peer *p, const char **body)
 
 static bool take(struct peer *p)
 {
-    char *room = buf_reserve(&p->in, READ_SIZE);
-    ssize_t n = room ? recv(p->fd, room, READ_SIZE, MSG_DONTWAIT) : 0;
     const char *body;
     size_t size;
+    ssize_t n;
 
-    if (n <= 0)
-        return n < 0 && errno == EAGAIN;
-    buf_grew(&p->in, (size_t)n);
+    for (;;) {
+        char *room = buf_reserve(&p->in, READ_SIZE);
+
+        n = room ? wire_recv(&p->wire, room, READ_SIZE) : 0;
+        if (n <= 0)
+            break;
+        buf_grew(&p->in, (size_t)n);
+        if (n < READ_SIZE && !p->wire.tls)
+            break;
+    }
+    if (n == 0 || (n < 0 && errno != EAGAIN))
+        return false;
     while (p->in.len > 0 && (size = request_size(p, &body)) > 0) {
         if (!answer(p, body))
             return false;
@@ -314,7 +324,8 @@ static void on_listener(int listener)
         if (!p)
             abort();
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-        p->fd = fd;
+        if (!wire_open(&p->wire, fd, identity))
+            abort();
         buf_init(&p->in, REQUEST_MAX);
         buf_init(&p->out, UNSENT_MAX);
         epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
@@ -362,16 +373,19 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS] = { { .events = EPOLLIN, .data.ptr = NULL } };
     int listener;
 
-    if (argc != 3) {
-        fputs("usage: upstream ADDRESS PORT\n", stderr);
+    if (argc != 3 && argc != 5) {
+        fputs("usage: upstream ADDRESS PORT [CERTIFICATE KEY]\n", stderr);
         return 2;
     }
+    if (argc == 5 && !(identity = wire_identity(argv[3], argv[4])))
+        return 1;
     listener = listen_on(argv[1], atoi(argv[2]));
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
     signal(SIGTERM, on_signal);
+    signal(SIGPIPE, SIG_IGN);   /* TLS writes without MSG_NOSIGNAL */
     poller = epoll_create1(EPOLL_CLOEXEC);
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &events[0]);
     while (!stopping) {
