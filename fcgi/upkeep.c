@@ -82,9 +82,10 @@ static void on_beat(void *arg)
     give_back_memory(u);
     if (u->app->pool)
         pool_view_tell(u->app);
-    /* Soon again while it does not: a new master's replicas follow it a moment later. */
+    /* At each beat while the answer may change soon: replicas come and go. */
     if (redis_is_up(u->app->redis) &&
-        (!u->app->durable || clock_ms() - u->asked_ms >= ASK_EVERY_MS))
+        (!u->app->durable || u->app->settings.redis.min_replicas > 0 ||
+         clock_ms() - u->asked_ms >= ASK_EVERY_MS))
         ask(u);
     timer_set(&u->beat, BEAT_MS);
 }

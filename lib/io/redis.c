@@ -225,6 +225,8 @@ void redis_send(struct redis *r, struct redis_call *c)
 
 static void call_go(struct redis *r, struct redis_call *c)
 {
+    if (r->asking)
+        c->deadline += r->replica_timeout;
     if (r->asking || (!redis_is_up(r) && link_is_pending(r->link))) {
         c->state = CALL_WAITING;
         list_push(&r->waiting, &c->link);
@@ -407,8 +409,6 @@ static void call_begin(struct redis *r, struct redis_call *c, int64_t timeout_ms
 
     assert(!r->channel);
     c->deadline = now + (timeout_ms ? timeout_ms : r->timeout);
-    if (r->asking)
-        c->deadline += r->replica_timeout;
     call_go(r, c);
     look_at(r, c->deadline, now);
 }

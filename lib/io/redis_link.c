@@ -13,7 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/io/redis_wire.h"
 
-enum { REST_FIRST_MS = 50, REST_MAX_MS = 1000, SERVED_MS = 1000 };
+enum { REST_FIRST_MS = 50, REST_MAX_MS = 1000, SERVED_MS = 1000, LOOK_MS = 2000 };
 enum { READ_BYTES = 32 << 10, OUT_KEPT = 256 << 10 };
 enum greeting { GREET_AUTH, GREET_NAME, GREET_SELECT, GREET_ROLE, GREET_PING };
 
@@ -28,6 +28,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void greet(struct redis_link *k);
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_greeting(struct redis_link *k, const redisReply *reply);
+static void look(struct redis_link *k);
+static void on_seen(void *arg, const char *host, int port, const char *problem);
 
 struct redis_link *link_new(struct loop *l, struct redis_url *url, const struct redis_options *o,
                             const struct link_handlers *on, void *arg)
@@ -138,6 +140,8 @@ static void on_timer(void *arg)
 
     if (k->state == LINK_BEGIN || k->state == LINK_REST)
         begin(k);
+    else if (k->state == LINK_UP)
+        look(k);
     else
         link_fail(k, "no connection within %lld ms", (long long)k->connect_timeout);
 }
@@ -151,7 +155,7 @@ static void begin(struct redis_link *k)
         return;
     }
     k->state = LINK_SEEK;
-    k->seeking = sentinel_ask(k->loop, &k->url, k->tries - 1, k->connect_timeout, on_found, k);
+    k->seeking = sentinel_ask(k->loop, &k->url, k->asked++, k->connect_timeout, on_found, k);
     if (!k->seeking)
         link_fail(k, "no memory to ask the sentinels");
 }
@@ -315,11 +319,37 @@ static void on_greeting(struct redis_link *k, const redisReply *reply)
     timer_stop(&k->timer);
     k->state = LINK_UP;
     k->up_at = clock_ms();
+    k->doubted = false;
+    if (k->url.master)
+        timer_set(&k->timer, LOOK_MS);
     if (k->url.master)
         log_info(&k->log, "redis state=up master=%s:%d", k->url.host, k->url.port);
     else if (!k->quiet)
         log_info(&k->log, "redis state=up");
     k->on->on_up(k->arg);
+}
+
+static void look(struct redis_link *k)
+{
+    k->seeking = sentinel_ask(k->loop, &k->url, k->asked++, k->connect_timeout, on_seen, k);
+    if (!k->seeking)
+        timer_set(&k->timer, LOOK_MS);
+}
+
+/* One sentinel alone may be cut off itself. */
+static void on_seen(void *arg, const char *host, int port, const char *problem)
+{
+    struct redis_link *k = arg;
+    bool another = !problem && (strcmp(host, k->url.host) != 0 || port != k->url.port);
+
+    k->seeking = NULL;
+    if (another && k->doubted) {
+        link_fail(k, "%s:%d is not the master any more, but %s:%d", k->url.host, k->url.port, host,
+                  port);
+        return;
+    }
+    k->doubted = another;
+    timer_set(&k->timer, another ? 0 : LOOK_MS);
 }
 
 void link_flush(struct redis_link *k)

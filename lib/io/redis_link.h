@@ -6,8 +6,9 @@
  *
  *   BEGIN -> (SEEK ->) RESOLVE -> CONNECT -> GREET -> UP
  *
- * SEEK asks the sentinels for the master, if there are any; a server that is not the master, or not
- * any more, is left, and they are asked again.
+ * SEEK asks the sentinels for the master, if there are any. A server that is not the master is left;
+ * so is, while UP, one that says so, or of which two sentinels say so when they are asked anew every
+ * two seconds: an old master that was cut off for a while does not know it.
  *
  * Whatever fails goes to REST, and from there to BEGIN after a while (50 ms, doubled at each
  * failure, at most 1 s); a connection that has served for a second is tried again at once. */
@@ -46,7 +47,9 @@ struct redis_link {
     char                       *name;       /* owned; for the server's list of clients */
     int64_t                     connect_timeout;
     enum link_state             state;
-    struct sentinel_ask        *seeking;    /* in SEEK */
+    struct sentinel_ask        *seeking;    /* in SEEK, and now and then in UP */
+    unsigned                    asked;      /* sentinels, so far */
+    bool                        doubted;    /* one has named another master */
     struct resolve             *lookup;     /* in RESOLVE */
     struct address              address;
     int                         fd;         /* -1 when there is none */
@@ -57,7 +60,7 @@ struct redis_link {
     size_t                      out_sent;
     int                         greeting[LINK_GREETINGS];
     int                         greeted, greetings;
-    struct timer                timer;      /* of the try, or of the rest */
+    struct timer                timer;      /* of the try, of the rest, or to the next look */
     int64_t                     rest;       /* ms, of the latest rest */
     int64_t                     up_at;
     unsigned                    tries, seed;

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from tests.support.proc import Process, until
 
+ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 Answer = bytes | int | list | None
 
 
@@ -17,13 +18,15 @@ class RedisError(Exception):
 
 
 class Redis(Process):
-    """On a unix socket in `directory`, where its data lies too and survives restarts."""
+    """On a unix socket in `directory`, where its data lies too and survives restarts. options:
+    more of them, as on its command line."""
 
-    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+    def __init__(self, directory: Path, *options: str | int, durable: bool = True) -> None:
         super().__init__("redis", directory / "redis.log")
         self.directory = directory
         self.socket = directory / "redis.sock"
         self.durable = durable
+        self.options = options
 
     @property
     def url(self) -> str:
@@ -34,7 +37,7 @@ class Redis(Process):
         keeping = ["yes", "--appendfsync", "always"] if self.durable else ["no"]
         self.run("redis-server", "--port", "0", "--unixsocket", self.socket, "--dir",
                  self.directory, "--save", "", "--maxmemory-policy", "noeviction", "--appendonly",
-                 *keeping, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+                 *keeping, *map(str, self.options), env=ENV)
         if wait:
             until(self._answers, "Redis answers")
         return self

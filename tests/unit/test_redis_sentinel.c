@@ -276,6 +276,29 @@ START_TEST(when_the_server_is_the_master_no_more_they_are_asked_again)
 }
 END_TEST
 
+START_TEST(a_server_of_which_two_sentinels_say_so_is_left)
+{
+    open_both();
+    support_until_count(loop, &ups, 1);
+    sentinels[0].master = sentinels[1].master = port_two;
+    support_until_count(loop, &ups, 2);
+    command("SET", "k", "second");
+    ck_assert(has(two, "k", "second"));
+}
+END_TEST
+
+START_TEST(what_one_sentinel_alone_says_changes_nothing)
+{
+    sentinels[1].master = port_two;
+    open_both();
+    support_until_count(loop, &ups, 1);
+    support_until_count(loop, &sentinels[1].asked, 2);
+    command("SET", "k", "first");
+    ck_assert(has(one, "k", "first"));
+    ck_assert_int_eq(ups, 1);
+}
+END_TEST
+
 START_TEST(the_sentinels_password_goes_to_them_and_no_other_does)
 {
     struct redis_options o = { .connect_timeout = 1000, .timeout = 1000, .name = "test" };
@@ -326,6 +349,8 @@ int main(void)
     tcase_add_test(tc, a_server_that_is_not_the_master_is_not_used);
     tcase_add_test(tc, when_the_server_is_gone_they_are_asked_again);
     tcase_add_test(tc, when_the_server_is_the_master_no_more_they_are_asked_again);
+    tcase_add_test(tc, a_server_of_which_two_sentinels_say_so_is_left);
+    tcase_add_test(tc, what_one_sentinel_alone_says_changes_nothing);
     tcase_add_test(tc, the_sentinels_password_goes_to_them_and_no_other_does);
     tcase_add_test(tc, a_redis_may_be_freed_while_a_sentinel_is_asked);
     return support_run(suite);
