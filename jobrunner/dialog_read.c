@@ -1,6 +1,7 @@
 /*   LAST -> PAGE* -> the end
  *
- * The last turn comes first: the head of the page says when the dialog ended. */
+ * The last turn comes first: the head of the page says when the dialog ended. A short dialog is asked
+ * for as a whole; only if that was too much for one answer it goes on from LAST. */
 #include "jobrunner/dialog_read.h"
 
 #include <inttypes.h>
@@ -32,6 +33,7 @@ struct dialog_read {
     void                *arg;
     struct timer         again;
     struct session_read *page;          /* under way, or NULL */
+    bool                 at_once;       /* the whole dialog is asked for */
     bool                 has_last;      /* the facts are known */
     int64_t              done;          /* turns that are rendered */
     int64_t              chars;         /* of the page so far, in UTF-16 units */
@@ -52,6 +54,7 @@ struct dialog_read *dialog_read(struct loop *l, struct sessions *s, const struct
         return NULL;
     *r = (struct dialog_read){ .sessions = s, .task = t, .pages = pages, .fn = fn, .arg = arg };
     pages->count = 0;
+    r->at_once = t->turns <= PAGE_TURNS;
     snprintf(r->title, sizeof r->title, "%s", t->session);
     r->facts = (struct dialog_facts){ .title = r->title, .session_id = t->session,
                                       .turns = t->turns, .model = r->model };
@@ -84,7 +87,7 @@ static void ask(void *arg)
     const struct task *t = r->task;
     int64_t first = r->done, count = t->turns - r->done;
 
-    if (!r->has_last) {
+    if (!r->has_last && !r->at_once) {
         first = t->turns > 0 ? t->turns - 1 : 0;
         count = t->turns > 0;
     }
@@ -223,8 +226,16 @@ static const struct dialog_fault *take(struct dialog_read *r, const struct sessi
 {
     if (!is_ours(r, page))
         return &gone;
-    if (!r->has_last)
-        return take_last(r, page) ? NULL : &broken;
+    if (r->at_once && (int64_t)page->count < r->task->turns) {
+        r->at_once = false;
+        return NULL;
+    }
+    if (!r->has_last) {
+        if (!take_last(r, page))
+            return &broken;
+        if (!r->at_once)
+            return NULL;
+    }
     return take_turns(r, page);
 }
 

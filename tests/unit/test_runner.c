@@ -140,6 +140,29 @@ START_TEST(a_long_dialog_is_read_whole_and_in_order)
 }
 END_TEST
 
+START_TEST(a_short_dialog_may_be_too_large_for_one_answer_of_redis)
+{
+    const char *id, *text = fake.html;
+
+    task_ask("EVAL %s 1 c1:{default}:s:1:s:msgs",
+             "for i = 0, 2 do "
+             "    local turn = redis.call('LINDEX', KEYS[1], i) "
+             "    local pad = ',\"pad\":\"' .. string.rep('x', 3000000) .. '\"}' "
+             "    redis.call('LSET', KEYS[1], i, string.sub(turn, 1, -2) .. pad) "
+             "end");
+    id = task_make("s");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    for (int i = 1; i <= 3; i++) {
+        char answer[20];
+
+        snprintf(answer, sizeof answer, "answer %d", i);
+        text = strstr(text, answer);
+        ck_assert_msg(text, "%s is missing or stands elsewhere", answer);
+    }
+}
+END_TEST
+
 START_TEST(a_dialog_without_turns_becomes_an_empty_document)
 {
     const char *id;
@@ -502,6 +525,7 @@ int main(void)
     tcase_add_test(t, a_task_accepted_while_the_runner_waits_is_begun_at_once);
     tcase_add_test(t, the_document_is_the_dialog_as_it_was_at_acceptance);
     tcase_add_test(t, a_long_dialog_is_read_whole_and_in_order);
+    tcase_add_test(t, a_short_dialog_may_be_too_large_for_one_answer_of_redis);
     tcase_add_test(t, a_dialog_without_turns_becomes_an_empty_document);
     tcase_add_test(t, as_many_run_at_once_as_the_setting_says_and_no_more);
     tcase_add_test(t, two_runners_share_the_tasks_and_none_is_written_twice);
