@@ -16,6 +16,9 @@
 enum {
     START_PER_TURN = 32,    /* requests read and routed before the loop sees to the others again */
     ACCEPT_BACKOFF_MS = 100,
+    FAIR_LEAD = 16,         /* requests more than a sibling has, before it may have the next ones */
+    FAIR_WAIT_MS = 1,
+    FAIR_MOST = 128,        /* that it takes then, lest the backlog fills */
     CUT_GRACE_MS = 2000,    /* for handlers to put away what was cut, e.g. half an answer */
 };
 
@@ -34,15 +37,29 @@ struct gateway {
     struct arrival       *queue;        /* a ring; owned */
     size_t                head, queued, room;
     size_t                silent;       /* arrivals that have not said anything yet */
+    bool                  has_waited;   /* for a sibling to take what there is to accept */
     bool                  cutting;
     loop_fn              *on_idle;
     void                 *on_idle_arg;
 };
 
+static size_t load(const struct gateway *g)
+{
+    return g->conns.count + g->queued + g->silent;
+}
+
 static void tell_active(struct gateway *g)
 {
     if (g->app->pool)
-        pool_mine(g->app->pool)->active = g->conns.count;
+        pool_mine(g->app->pool)->active = load(g);
+}
+
+static bool leads(const struct gateway *g)
+{
+    size_t mine = load(g);
+
+    return g->app->pool && mine > FAIR_LEAD &&
+           mine - FAIR_LEAD > pool_least_active(g->app->pool);
 }
 
 /* In the order of a request's way in. */
@@ -164,19 +181,29 @@ static void out_of_files(struct gateway *g)
     timer_set(&g->accept_again, g->spare_fd >= 0 && fd >= 0 ? 0 : ACCEPT_BACKOFF_MS);
 }
 
+/* All children are woken; the quickest would take all there is, so that of ten thousand streams one
+ * of two might get seven. Who leads leaves them to its siblings, but not for long: they may be stuck. */
 static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
 {
     struct gateway *g = arg;
     int64_t now = clock_us();
-    int fd;
+    bool waited = g->has_waited;
+    int fd, most = waited ? FAIR_MOST : 0;
 
     (void)what;
-    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0 ||
-           errno == ECONNABORTED || errno == EINTR) {
+    g->has_waited = !waited && leads(g);
+    if (g->has_waited) {
+        event_del(&g->acceptable);
+        timer_set(&g->accept_again, FAIR_WAIT_MS);
+        return;
+    }
+    do {
+        fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0 && !queue_push(g, (struct arrival){ fd, now }))
             close(fd);
-    }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+    } while (fd >= 0 && (--most > 0 || !leads(g)));
+    tell_active(g);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
         out_of_files(g);
     if (g->queued > 0 && !timer_running(&g->start))
         timer_set(&g->start, 0);
@@ -264,7 +291,7 @@ static void on_fewer(void *arg)
     struct gateway *g = arg;
 
     tell_active(g);
-    if (g->on_idle && g->conns.count + g->conns.idle + g->queued + g->silent == 0)
+    if (g->on_idle && load(g) + g->conns.idle == 0)
         timer_set(&g->drained, 0);
 }
 
@@ -340,7 +367,9 @@ struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *ro
     timer_init(&g->cut, app->loop, on_cut, g);
     g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     event_assign(&g->acceptable, g->conns.base, listen_fd, EV_READ | EV_PERSIST, on_acceptable, g);
-    event_priority_set(&g->acceptable, LOOP_URGENT);    /* or the backlog fills in a crowd */
+    /* Or the backlog fills in a crowd. */
+    event_priority_set(&g->acceptable, LOOP_URGENT);
+    event_priority_set(&g->accept_again.event, LOOP_URGENT);
     if (g->spare_fd < 0 || evutil_make_socket_nonblocking(listen_fd) != 0 ||
         event_add(&g->acceptable, NULL) != 0) {
         gateway_free(g);

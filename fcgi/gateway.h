@@ -4,7 +4,8 @@
  * them to the routes. What goes out is written by conn.h.
  *
  * Connections are accepted as fast as they come, so that the listen backlog never fills, and
- * started a few at a time per turn of the loop. Beyond server.max_requests a request is
+ * started a few at a time per turn of the loop. A child that has more of them than a sibling waits a
+ * moment before it takes the next. Beyond server.max_requests a request is
  * answered at once with 503 pool_busy. */
 
 #include <stdbool.h>

@@ -80,8 +80,10 @@ static void on_beat(void *arg)
     struct upkeep *u = arg;
 
     give_back_memory(u);
-    if (u->app->pool)
+    if (u->app->pool) {
         pool_view_tell(u->app);
+        pool_meet(u->app->pool);
+    }
     /* At each beat while the answer may change soon: replicas come and go. */
     if (redis_is_up(u->app->redis) &&
         (!u->app->durable || u->app->settings.redis.min_replicas > 0 ||

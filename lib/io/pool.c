@@ -21,6 +21,7 @@ struct pool {
     int    fd;
     char  *page;        /* mapped, shared */
     size_t mine;        /* POOL_SLOTS: none, we only look */
+    size_t siblings[POOL_SLOTS], sibling_count;     /* their slots */
 };
 
 static struct pool_slot *slot_at(const struct pool *p, size_t i)
@@ -192,6 +193,27 @@ size_t pool_living(struct pool *p, struct pool_slot *out, size_t max)
         if (slot_is_taken(p, i))
             out[living++] = *slot_at(p, i);
     return living;
+}
+
+void pool_meet(struct pool *p)
+{
+    p->sibling_count = 0;
+    for (size_t i = 0; i < POOL_SLOTS; i++)
+        if (i != p->mine && slot_is_taken(p, i))
+            p->siblings[p->sibling_count++] = i;
+}
+
+uint64_t pool_least_active(const struct pool *p)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (size_t i = 0; i < p->sibling_count; i++) {
+        const struct pool_slot *s = slot_at(p, p->siblings[i]);
+
+        if (!s->draining && s->active < least)
+            least = s->active;
+    }
+    return least;
 }
 
 struct pool_counts pool_totals(const struct pool *p)

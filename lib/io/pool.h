@@ -25,7 +25,7 @@ struct pool_slot {
     int32_t  draining;           /* takes no new requests */
     int64_t  started_at;         /* wall ms */
     int64_t  turned_at;          /* wall ms when its loop last turned */
-    uint64_t active, streams;
+    uint64_t active, streams;    /* requests, those accepted and not read yet among them */
     struct pool_counts counts;
     struct pool_counts past;     /* of those who held this slot before */
     int64_t  cool_until[POOL_UPSTREAMS];    /* wall ms; 0 = well */
@@ -42,6 +42,10 @@ struct pool_slot *pool_mine(struct pool *p);    /* after pool_join only */
 /* Copies the slots of living processes (this one included), at most max, and returns how many
  * it copied. */
 size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
+/* The least active of a sibling: a process that lives, as of the last pool_meet, and takes new
+ * requests. UINT64_MAX: there is none. Costs next to nothing; pool_meet some 100 us. */
+uint64_t pool_least_active(const struct pool *p);
+void pool_meet(struct pool *p);
 /* Of all processes there have been, dead ones too, since the file was made. */
 struct pool_counts pool_totals(const struct pool *p);
 

@@ -14,6 +14,7 @@
 #include "fcgi/conn.h"
 #include "fcgi/gateway.h"
 #include "fcgi/response.h"
+#include "lib/io/pool.h"
 #include "tests/unit/fcgi_client.h"
 #include "tests/unit/support.h"
 
@@ -609,6 +610,77 @@ START_TEST(without_files_a_request_is_told_so_and_later_ones_are_served)
 }
 END_TEST
 
+static struct pool *join(const char *dir)
+{
+    struct pool *pool;
+
+    ck_assert_int_eq(pool_join(dir, "test", &pool, NULL), ERR_OK);
+    return pool;
+}
+
+static uint64_t active(const struct app *of)
+{
+    return pool_mine(of->pool)->active;
+}
+
+START_TEST(children_share_what_comes)
+{
+    enum { MANY = 1000 };
+    const char *dir = support_dir();
+    struct app *other = fcgi_app();
+    struct fcgi_client *c[MANY];
+
+    app->pool = join(dir);
+    other->pool = join(dir);
+    pool_meet(app->pool);
+    pool_meet(other->pool);
+    other->gateway = gateway_new(other, listen_fd, route);
+    loop_raise_file_limit();
+    app->settings.server.max_requests = other->settings.server.max_requests = MANY;
+    for (int i = 0; i < MANY; i++)
+        c[i] = ask("/hold", NULL, 0);
+    while (routed < MANY) {
+        event_base_loop(loop_base(app->loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        event_base_loop(loop_base(other->loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    }
+    ck_assert_uint_eq(active(app) + active(other), MANY);
+    ck_assert_uint_ge(active(app), MANY / 3);
+    ck_assert_uint_ge(active(other), MANY / 3);
+    for (int i = 0; i < MANY; i++) {
+        response_end(held[i]);
+        held[i] = NULL;
+        fcgi_leave(c[i]);
+    }
+    gateway_free(other->gateway);
+    pool_leave(other->pool);
+    pool_leave(app->pool);
+    app->pool = NULL;
+    fcgi_app_free(other);
+}
+END_TEST
+
+START_TEST(what_a_stuck_sibling_leaves_is_taken_all_the_same)
+{
+    enum { MANY = 1000 };
+    const char *dir = support_dir();
+    struct pool *stuck = join(dir);
+    struct fcgi_client *c[MANY];
+
+    app->pool = join(dir);
+    pool_meet(app->pool);
+    app->settings.server.max_requests = MANY;
+    for (int i = 0; i < MANY; i++)
+        c[i] = ask("/hold", NULL, 0);
+    support_until_count(app->loop, &routed, MANY);
+    for (int i = 0; i < MANY; i++)
+        fcgi_leave(c[i]);
+    support_until_count(app->loop, &gone, MANY);
+    pool_leave(app->pool);
+    app->pool = NULL;
+    pool_leave(stuck);
+}
+END_TEST
+
 static void on_idle(void *arg)
 {
     (void)arg;
@@ -725,6 +797,8 @@ int main(void)
     tcase_add_test(io, a_waiting_stream_costs_little_memory);
 #endif
     tcase_add_test(io, without_files_a_request_is_told_so_and_later_ones_are_served);
+    tcase_add_test(io, children_share_what_comes);
+    tcase_add_test(io, what_a_stuck_sibling_leaves_is_taken_all_the_same);
     suite_add_tcase(suite, io);
     tcase_add_checked_fixture(end, setup, teardown);
     tcase_add_test(end, a_drain_ends_when_the_last_request_has_ended);

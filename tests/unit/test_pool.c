@@ -155,6 +155,27 @@ START_TEST(all_slots_can_be_taken_and_not_one_more)
 }
 END_TEST
 
+START_TEST(the_least_active_is_a_sibling_that_takes_requests)
+{
+    struct pool *busy, *idle;
+
+    ck_assert_int_eq(pool_join(dir, "test", &busy, NULL), ERR_OK);
+    ck_assert_int_eq(pool_join(dir, "test", &idle, NULL), ERR_OK);
+    ck_assert_uint_eq(pool_least_active(pool), UINT64_MAX);     /* not met yet */
+    pool_meet(pool);
+    pool_mine(pool)->active = 1;
+    pool_mine(busy)->active = 7;
+    pool_mine(idle)->active = 3;
+    ck_assert_uint_eq(pool_least_active(pool), 3);
+    pool_mine(idle)->draining = 1;
+    ck_assert_uint_eq(pool_least_active(pool), 7);
+    pool_leave(busy);
+    pool_meet(pool);
+    ck_assert_uint_eq(pool_least_active(pool), UINT64_MAX);
+    pool_leave(idle);
+}
+END_TEST
+
 START_TEST(pools_of_other_names_do_not_count)
 {
     struct pool *other;
@@ -196,6 +217,7 @@ int main(void)
     tcase_add_test(tc, what_the_dead_have_counted_stays_in_the_totals);
     tcase_add_test(tc, who_only_looks_takes_no_slot_and_makes_no_file);
     tcase_add_test(tc, all_slots_can_be_taken_and_not_one_more);
+    tcase_add_test(tc, the_least_active_is_a_sibling_that_takes_requests);
     tcase_add_test(tc, pools_of_other_names_do_not_count);
     tcase_add_test(tc, a_missing_folder_is_made_and_one_that_cannot_be_is_named);
     suite_add_tcase(suite, tc);
