@@ -38,7 +38,7 @@ class Setting:
     kills: float = 6.0
     tasks: float = 15.0
     lag: float = 120.0
-    orphan_age: float = 12.0
+    orphan_age: float = 4.0
     crashes_alone: int = 1000
 
     @property
