@@ -148,7 +148,7 @@ START_TEST(a_short_dialog_may_be_too_large_for_one_answer_of_redis)
              "for i = 0, 2 do "
              "    local turn = redis.call('LINDEX', KEYS[1], i) "
              "    local pad = ',\"pad\":\"' .. string.rep('x', 3000000) .. '\"}' "
-             "    if i == 2 then turn = string.gsub(turn, 'test%-model', 'last-model') end "
+             "    if i == 2 then turn = string.gsub(turn, 'test.model', 'last-model') end "
              "    redis.call('LSET', KEYS[1], i, string.sub(turn, 1, -2) .. pad) "
              "end");
     id = task_make("s");
