@@ -125,7 +125,6 @@ static void ensure_group(void *arg)
 {
     struct doorbell *b = arg;
 
-    b->on.on_turn(b->arg);
     b->grouping = task_group(b->deps.redis, on_group, b);
     if (!b->grouping)
         read_again(b);
@@ -150,13 +149,13 @@ static void on_read(void *arg, const struct redisReply *reply, const struct err 
     const struct redisReply *entries = redis_reply_at(redis_reply_at(reply, 0), 1);
 
     b->reading = NULL;
-    b->on.on_turn(b->arg);
     if (e) {
         if (e->code != ERR_STORE)
             log_warn(NULL, "doorbell read=failed words=\"%s\"", e->detail);
         read_again(b);
         return;
     }
+    b->on.on_turn(b->arg);
     advance(b, entries);
     hand_over(b, entries);
     read_next(b);

@@ -1,9 +1,16 @@
 """Redis away, at the start or in mid-flight: 503 within a second, never a hang, and all goes on
-by itself when it is back."""
+by itself when it is back. CONFAB_LONG=1: it is also away for longer than a test should last."""
+
+import os
+import re
+import signal
+import subprocess
+import time
 
 import pytest
 
 from tests.support.proc import until
+from tests.support.programs import JOBRUNNER
 
 SOON = 1.0      # seconds within which a request is answered, one way or the other
 BACK = 5.0      # seconds within which both programs go on
@@ -26,10 +33,13 @@ def refused(stack):
 
 
 def works(stack):
+    """Within seconds a chat is answered, and a task finished."""
+    began = time.monotonic()
     stack.wait_connected(timeout=BACK)
     chat = stack.chat()
     assert chat.say("hi").status == 200
-    chat.write_to_doc().wait(timeout=BACK + 5)
+    chat.write_to_doc().wait(timeout=BACK)
+    assert time.monotonic() - began < BACK
 
 
 def pids(stack):
@@ -69,6 +79,77 @@ def test_it_may_be_stuck(stacks):
         refused(stack)
     works(stack)
     assert pids(stack) == before
+
+
+def stuck(redis):
+    redis.send(signal.SIGSTOP)
+    return lambda: redis.send(signal.SIGCONT)
+
+
+def killed(redis):
+    redis.kill()    # its socket stays: connections are refused
+    return redis.start
+
+
+def ended(redis):
+    redis.stop()    # its socket is gone
+    return redis.start
+
+
+LONG = pytest.mark.skipif("CONFAB_LONG" not in os.environ, reason="takes minutes: CONFAB_LONG=1")
+
+
+@pytest.mark.parametrize("how", [stuck, killed, ended])
+@pytest.mark.parametrize("seconds", [0, pytest.param(30, marks=LONG), pytest.param(120, marks=LONG)])
+def test_however_long_it_is_away_both_go_on_soon(stacks, how, seconds):
+    """0: until both have noticed, the runner on both of its connections."""
+    stack = stacks()
+    before, lost = pids(stack), stack.runner.logged().count("redis state=away")
+    end = time.monotonic() + seconds
+    comes_back = how(stack.redis)
+    refused(stack)
+    until(lambda: stack.runner.logged().count("redis state=away") >= lost + 2, "the runner notices")
+    until(lambda: time.monotonic() >= end, "the time is over", seconds + 1)
+    comes_back()
+    works(stack)
+    assert pids(stack) == before
+
+
+@pytest.mark.parametrize("stale", ["yes", "no"])
+def test_it_may_be_made_a_replica(stacks, stale):
+    """It answers READONLY, or MASTERDOWN, until it is a master again."""
+    stack = stacks()
+    chat = stack.chat()
+    chat.say("before")
+    before = pids(stack)
+    stack.redis.command("CONFIG", "SET", "replica-serve-stale-data", stale)
+    stack.redis.command("REPLICAOF", "127.0.0.1", "1")
+    if stale == "no":
+        refused(stack)
+    for reply in (chat.say("hi"), chat.write()):
+        reply.problem(503, "storage_unavailable")
+        assert reply.seconds < SOON
+    stack.redis.command("REPLICAOF", "NO", "ONE")
+    works(stack)
+    assert chat.say("after").status == 200
+    assert stack.model.last_asked == ["before", "You said: before", "after"]
+    assert pids(stack) == before
+
+
+def test_a_runner_that_cannot_read_is_not_well(stacks):
+    """Its health is the time since it was last told what there is to do."""
+    stack = stacks()
+
+    def turned():
+        said = subprocess.run([JOBRUNNER, "--health"], env=stack.env, capture_output=True,
+                              text=True, timeout=10, check=False).stdout
+        return int(re.search(r"turned (\d+) ms ago", said)[1])
+    until(lambda: turned() < 2500, "its loop turns")
+    stack.redis.command("REPLICAOF", "127.0.0.1", "1")
+    until(lambda: turned() > 4000, "it stands still, though Redis answers a PING")
+    assert stack.redis.command("PING") == b"PONG"
+    stack.redis.command("REPLICAOF", "NO", "ONE")
+    until(lambda: turned() < 2500, "its loop turns again")
 
 
 def test_it_may_forget_all(stacks):
