@@ -52,15 +52,24 @@ static char *url(const struct model_settings *s)
     return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
 }
 
-static char *auth(const struct model_settings *s)
+/* NULL: out of memory, or the key is too long. */
+static struct http_headers *headers(const struct model_settings *s)
 {
     const char *name = s->auth_header;
     bool        bearer = strcasecmp(name, "Authorization") == 0;
-    struct buf  out;
+    struct http_headers *made = NULL;
+    struct buf  auth;
 
-    buf_init(&out, TEXT_MAX);
-    buf_addf(&out, "%s: %s%s", name, bearer ? "Bearer " : "", s->api_key);
-    return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
+    buf_init(&auth, TEXT_MAX);
+    buf_addf(&auth, "%s: %s%s", name, bearer ? "Bearer " : "", s->api_key);
+    if (buf_ok(&auth)) {
+        made = http_headers_new((const char *const[]){
+            "Content-Type: application/json", "Accept: text/event-stream",
+            s->api_key[0] ? auth.data : NULL, NULL });
+        explicit_bzero(auth.data, auth.len);
+    }
+    buf_close(&auth);
+    return made;
 }
 
 /* Without the user and the query of the URL: both may hold a secret. */
@@ -107,10 +116,10 @@ enum err_code upstream_new(struct loop *l, const struct model_settings *s, struc
     u->settings = s;
     buf_init(&u->text, (size_t)s->max_answer);
     u->url = url(s);
-    u->auth = s->api_key[0] ? auth(s) : NULL;
+    u->headers = headers(s);
     u->description = description(s);
     u->http = http(l, s);
-    if (!u->url || !u->description || !u->http || (s->api_key[0] && !u->auth)) {
+    if (!u->url || !u->description || !u->http || !u->headers) {
         upstream_free(u);
         return err_set(e, ERR_INTERNAL, "out of memory, or the model's URL or key is too long");
     }
@@ -123,9 +132,7 @@ void upstream_free(struct upstream *u)
     if (!u)
         return;
     http_free(u->http);
-    if (u->auth)
-        explicit_bzero(u->auth, strlen(u->auth));
-    free(u->auth);
+    http_headers_free(u->headers);
     free(u->url);
     free(u->description);
     buf_close(&u->text);

@@ -69,13 +69,10 @@ static char *take_body(struct upstream_call *c)
 static bool ask(struct upstream_call *c)
 {
     static const struct http_handlers handlers = { on_status, on_header, on_body, on_over };
-    const char *const headers[] = {
-        "Content-Type: application/json", "Accept: text/event-stream", c->up->auth, NULL,
-    };
     struct http_request q = {
         .method = "POST",
         .url = c->up->url,
-        .headers = headers,
+        .prepared = c->up->headers,
         .body_len = c->body_len,
         .total_timeout = call_time_left(c),
     };

@@ -13,7 +13,7 @@ struct upstream {
     const struct model_settings *settings;      /* borrowed */
     struct http *http;
     char        *url;
-    char        *auth;                  /* the header line; NULL = no key */
+    struct http_headers *headers;       /* the same for each request; with the key */
     char        *description;
     struct buf   text;                  /* of the event at hand: one at a time in a loop */
 };

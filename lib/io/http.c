@@ -9,6 +9,9 @@
 #include "lib/base/clock.h"
 #include "lib/io/http_call.h"
 
+/* Each is some ten KiB. */
+enum { SPARE_MAX = 32 };
+
 static void after_curl(void *arg);
 static void on_doing(void *arg);
 static void on_deadline(void *arg);
@@ -24,6 +27,7 @@ struct http *http_new(struct loop *l, const struct http_options *o)
     list_init(&h->calls);
     list_init(&h->dead);
     list_init(&h->due);
+    list_init(&h->spare);
     timer_init(&h->doing, l, on_doing, h);
     buf_init(&h->line, 128 << 10);
     h->connect_timeout = o->connect_timeout;
@@ -42,18 +46,52 @@ struct http *http_new(struct loop *l, const struct http_options *o)
     return h;
 }
 
+/* A new one, or one whose handle has served before. */
+static struct http_call *call_new(struct http *h)
+{
+    struct http_call *c;
+    CURL *easy;
+
+    if (list_empty(&h->spare))
+        return calloc(1, sizeof *c);
+    c = list_owner(h->spare.next, struct http_call, link);
+    list_take(&c->link);
+    h->spare_count--;
+    easy = c->easy;
+    memset(c, 0, sizeof *c);
+    c->easy = easy;
+    return c;
+}
+
 static void call_free(struct http_call *c)
 {
+    struct http *h = c->http;
+
     list_take(&c->link);
     list_take(&c->due);
     timer_stop(&c->timer);
-    if (c->easy) {
-        curl_multi_remove_handle(c->http->multi.curl, c->easy);
-        curl_easy_cleanup(c->easy);
-    }
-    curl_slist_free_all(c->headers);
+    if (c->easy)
+        curl_multi_remove_handle(h->multi.curl, c->easy);
+    http_headers_free(c->headers);
     free(c->body);
+    if (c->well && h->spare_count < SPARE_MAX && !h->closed) {
+        h->spare_count++;
+        list_push(&h->spare, &c->link);
+        return;
+    }
+    curl_easy_cleanup(c->easy);
     free(c);
+}
+
+static void free_spare(struct http *h)
+{
+    while (!list_empty(&h->spare)) {
+        struct http_call *c = list_owner(h->spare.next, struct http_call, link);
+
+        list_take(&c->link);
+        curl_easy_cleanup(c->easy);
+        free(c);
+    }
 }
 
 /* Nothing comes from it any more. */
@@ -87,6 +125,7 @@ void http_free(struct http *h)
     if (h->multi.inside || h->busy)
         return;
     free_dead(h);
+    free_spare(h);
     timer_stop(&h->doing);
     multi_close(&h->multi);
     curl_share_cleanup(h->share);
@@ -128,7 +167,7 @@ static void call_start(struct http_call *c)
     CURLMcode rc;
 
     multi_keep(&c->http->multi, c->http->count + (size_t)c->http->max_idle);
-    rc = curl_multi_add_handle(c->http->multi.curl, c->easy);
+    rc = multi_add(&c->http->multi, c->easy);
     c->state = HTTP_RUNNING;
     if (rc == CURLM_OK)
         return;
@@ -150,11 +189,10 @@ static void set_deadlines(struct http_call *c, const struct http_request *q)
 struct http_call *http_send(struct http *h, const struct http_request *q,
                             const struct http_handlers *on, void *arg)
 {
-    struct http_call *c = calloc(1, sizeof *c);
+    struct http_call *c = h->closed ? NULL : call_new(h);
 
-    if (!c || h->closed) {
+    if (!c) {
         free(q->body);
-        free(c);
         return NULL;
     }
     c->http = h;
@@ -236,14 +274,14 @@ static void why_failed(const struct http_call *c, CURLcode result, struct err *e
 /* The last callback. The pool itself may be freed in it, but h->busy holds that up. */
 static void call_done(struct http_call *c, CURLcode result)
 {
-    bool well = c->problem == ERR_OK && result == CURLE_OK && c->status;
     struct err e = ERR_NONE;
 
-    if (!well)
+    c->well = c->problem == ERR_OK && result == CURLE_OK && c->status;
+    if (!c->well)
         why_failed(c, result, &e);
     call_end(c);
     list_take(&c->link);
-    c->on.on_done(c->arg, c->status, well ? NULL : &e);
+    c->on.on_done(c->arg, c->status, c->well ? NULL : &e);
     call_free(c);
 }
 

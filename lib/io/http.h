@@ -36,10 +36,17 @@ struct http_options {
 struct http *http_new(struct loop *l, const struct http_options *o);    /* NULL: out of memory */
 void         http_free(struct http *h);                                 /* cancels what runs */
 
+/* Header lines, made once for many requests. */
+struct http_headers;
+/* "Name: value", NULL at the end; copied. NULL: out of memory, or a line has a line end in it. */
+struct http_headers *http_headers_new(const char *const *lines);
+void                 http_headers_free(struct http_headers *p);    /* overwrites them. NULL: nothing */
+
 struct http_request {
     const char        *method;              /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
     const char        *url;
-    const char *const *headers;             /* "Name: value", NULL at the end; copied */
+    const char *const *headers;             /* as for http_headers_new; or, when NULL, */
+    const struct http_headers *prepared;    /* these, borrowed until the call is gone; or none */
     char              *body;                /* malloc'ed; http_send takes it over in any case, and
                                                frees it when the answer begins; NULL = none */
     size_t             body_len;

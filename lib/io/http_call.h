@@ -15,6 +15,8 @@ struct http {
     struct list       calls;            /* NEW and RUNNING */
     struct list       dead;             /* OVER, to be freed as soon as libcurl is not running */
     struct list       due;              /* something is to be done outside of libcurl */
+    struct list       spare;            /* calls that ended well, kept for their easy handles */
+    size_t            spare_count;
     struct timer      doing;            /* what is due */
     size_t            count;            /* of calls */
     bool              busy, closed;     /* in callbacks outside of libcurl; freed meanwhile */
@@ -33,11 +35,11 @@ enum http_state {
 
 struct http_call {
     enum http_state      state;
-    struct list          link;          /* in calls or dead */
+    struct list          link;          /* in calls, dead or spare */
     struct list          due;
     struct http         *http;
     CURL                *easy;          /* owned, as are the next two */
-    struct curl_slist   *headers;       /* until the answer begins */
+    struct http_headers *headers;       /* until the answer begins; NULL: prepared ones, or none */
     char                *body;          /* the same */
     size_t               body_len;
     struct http_handlers on;
@@ -53,12 +55,14 @@ struct http_call {
     bool                 compressed;    /* which is told to those who read the body */
     bool                 paused;        /* by the caller */
     bool                 held;          /* libcurl keeps bytes back for that */
+    bool                 well;          /* the answer is whole: the handle may be used again */
     enum err_code        problem;       /* why we end the transfer ourselves */
     const char          *problem_text;  /* static */
     char                 curl_says[CURL_ERROR_SIZE];
 };
 
-/* Gives libcurl all it needs to know. False: out of memory, or the request is not valid. */
+/* Gives libcurl all it needs to know; a handle that was used before keeps what is the same for all
+ * of its http. False: out of memory, or the request is not valid. */
 bool transfer_prepare(struct http_call *c, const struct http_request *q);
 /* To be sent once more, on a new connection. */
 void transfer_repeat(struct http_call *c);

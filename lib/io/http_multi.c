@@ -39,6 +39,8 @@ static int on_timer_wish(CURLM *curl, long ms, void *arg)
     (void)curl;
     if (ms < 0)
         timer_stop(&m->timer);
+    else if (ms == 0 && m->adding)
+        timer_set_soon(&m->timer);
     else
         timer_set(&m->timer, ms);
     return 0;
@@ -88,6 +90,18 @@ bool multi_init(struct http_multi *m, struct loop *l, loop_fn *after, void *arg)
     curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer_wish);
     curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
     return true;
+}
+
+/* It begins in this turn of the loop. What goes on reading has to wait for the next one, or a fast
+ * server would have the loop for itself. */
+CURLMcode multi_add(struct http_multi *m, CURL *easy)
+{
+    CURLMcode rc;
+
+    m->adding = true;
+    rc = curl_multi_add_handle(m->curl, easy);
+    m->adding = false;
+    return rc;
 }
 
 /* 0 would mean libcurl's own idea of many. */

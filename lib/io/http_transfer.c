@@ -9,6 +9,9 @@
 
 enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10 };
 
+/* libcurl asks a server before it sends a larger body, unless it is told not to. */
+enum { EXPECT_BODY = 1 << 20 };
+
 /* Looking for a kept connection costs libcurl time in proportion to all there are, a new one to
  * a server nearby does not: above this many, connections are not kept. */
 enum { REUSE_CALLS_MAX = 256 };
@@ -17,8 +20,9 @@ void transfer_forget_request(struct http_call *c)
 {
     if (c->body)
         curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, NULL);
-    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
-    curl_slist_free_all(c->headers);
+    if (c->headers)
+        curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
+    http_headers_free(c->headers);
     free(c->body);
     c->headers = NULL;
     c->body = NULL;
@@ -179,21 +183,53 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
-static bool set_headers(struct http_call *c, const char *const *headers)
-{
-    /* No waiting for "100 Continue": our bodies are small, and many servers never say it. */
-    c->headers = curl_slist_append(NULL, "Expect:");
-    for (; c->headers && headers && *headers; headers++) {
-        struct curl_slist *longer;
+/* The first line is for large bodies only. */
+struct http_headers { struct curl_slist *lines; };
 
-        if (strpbrk(*headers, "\r\n"))
-            return false;
-        longer = curl_slist_append(c->headers, *headers);
-        if (!longer)
-            return false;
-        c->headers = longer;
+void http_headers_free(struct http_headers *p)
+{
+    if (!p)
+        return;
+    for (struct curl_slist *line = p->lines; line; line = line->next)
+        explicit_bzero(line->data, strlen(line->data));
+    curl_slist_free_all(p->lines);
+    free(p);
+}
+
+static bool add_line(struct http_headers *p, const char *line)
+{
+    struct curl_slist *longer = strpbrk(line, "\r\n") ? NULL : curl_slist_append(p->lines, line);
+
+    if (longer)
+        p->lines = longer;
+    return longer;
+}
+
+struct http_headers *http_headers_new(const char *const *lines)
+{
+    struct http_headers *p = calloc(1, sizeof *p);
+    /* No waiting for "100 Continue": many servers never say it. */
+    bool ok = p && add_line(p, "Expect:");
+
+    for (; ok && lines && *lines; lines++)
+        ok = add_line(p, *lines);
+    if (ok)
+        return p;
+    http_headers_free(p);
+    return NULL;
+}
+
+/* libcurl looks each of its own headers up among these: the fewer the better. */
+static bool set_headers(struct http_call *c, const struct http_request *q)
+{
+    const struct http_headers *p = q->prepared;
+
+    if (q->headers || !p) {
+        c->headers = http_headers_new(q->headers);
+        p = c->headers;
     }
-    return c->headers && curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK;
+    return p && curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER,
+                                 c->body_len > EXPECT_BODY ? p->lines : p->lines->next) == CURLE_OK;
 }
 
 static bool set_method(struct http_call *c, const struct http_request *q)
@@ -202,6 +238,7 @@ static bool set_method(struct http_call *c, const struct http_request *q)
     bool bodyless = strcmp(q->method, "GET") == 0 || strcmp(q->method, "DELETE") == 0;
     CURLcode rc = CURLE_OK;
 
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);    /* nothing of the request before */
     if (strcmp(q->method, "HEAD") == 0)
         return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
     if (c->body || !bodyless) {
@@ -214,15 +251,21 @@ static bool set_method(struct http_call *c, const struct http_request *q)
     return rc == CURLE_OK;
 }
 
+static void set_reuse(struct http_call *c)
+{
+    const struct http *h = c->http;
+    bool keep = h->max_idle > 0 && h->count < REUSE_CALLS_MAX;
+
+    curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, keep ? 0L : 1L);
+    curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, keep ? 0L : 1L);
+}
+
 static void set_limits(struct http_call *c)
 {
     const struct http *h = c->http;
     CURL *easy = c->easy;
-    bool keep = h->max_idle > 0 && h->count < REUSE_CALLS_MAX;
 
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)h->connect_timeout);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, keep ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, keep ? 0L : 1L);
     if (h->small_buffers) {
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)SMALL_RECEIVE);
         curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SMALL_SEND);
@@ -231,7 +274,7 @@ static void set_limits(struct http_call *c)
 
 /* HTTP/2 is left alone on purpose: in this libcurl each event of a connection runs all of its
  * transfers, and one that is paused stalls the others. */
-static bool set_protocol(struct http_call *c, const char *url)
+static bool set_protocol(struct http_call *c)
 {
     const struct http *h = c->http;
     CURL *easy = c->easy;
@@ -249,11 +292,11 @@ static bool set_protocol(struct http_call *c, const char *url)
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     if (h->ca_file && curl_easy_setopt(easy, CURLOPT_CAINFO, h->ca_file) != CURLE_OK)
         return false;
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
-bool transfer_prepare(struct http_call *c, const struct http_request *q)
+/* What stays as it is for all that the handle is used for. */
+static bool new_handle(struct http_call *c)
 {
     c->easy = curl_easy_init();
     if (!c->easy)
@@ -269,5 +312,14 @@ bool transfer_prepare(struct http_call *c, const struct http_request *q)
     curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
     curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETDATA, c);
     set_limits(c);
-    return set_protocol(c, q->url) && set_method(c, q) && set_headers(c, q->headers);
+    return set_protocol(c);
+}
+
+bool transfer_prepare(struct http_call *c, const struct http_request *q)
+{
+    if (!c->easy && !new_handle(c))
+        return false;
+    set_reuse(c);
+    return curl_easy_setopt(c->easy, CURLOPT_URL, q->url) == CURLE_OK && set_method(c, q) &&
+           set_headers(c, q);
 }

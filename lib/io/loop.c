@@ -105,6 +105,11 @@ void timer_set(struct timer *t, int64_t ms)
     evtimer_add(&t->event, &after);
 }
 
+void timer_set_soon(struct timer *t)
+{
+    event_active(&t->event, EV_TIMEOUT, 0);
+}
+
 void timer_stop(struct timer *t)
 {
     if (event_initialized(&t->event))

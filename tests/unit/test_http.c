@@ -140,6 +140,8 @@ static void teardown(void)
     loop_free(loop);
 }
 
+#define COUNT(table) (int)(sizeof table / sizeof *table)
+
 #define OK_HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define OK_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Ab: c d \r\n\r\n"
 
@@ -318,23 +320,31 @@ static const struct {
     { "PUT", false, "PUT /x HTTP/1.1\r\n", "Content-Length: 0\r\n" },
 };
 
+/* As methods[i] says, and what the server heard of it. */
+static const char *sent_as(int i)
+{
+    request.method = methods[i].method;
+    request.body_len = 0;
+    if (methods[i].body) {
+        request.body = malloc(4);
+        memcpy(request.body, "a\0bc", 4);
+        request.body_len = 4;
+    }
+    got.done = got.statuses = got.pieces = 0;
+    ask(&got);
+    wait_done();
+    ck_assert_int_eq(got.code, ERR_OK);
+    return raw_server_heard(server)->data;
+}
+
 START_TEST(a_request_is_sent_as_asked_for)
 {
     const char *const headers[] = { "Content-Type: application/json", "X-Key: abc", NULL };
     const char *heard;
 
     serve_text(OK_HELLO);
-    request.method = methods[_i].method;
     request.headers = headers;
-    if (methods[_i].body) {
-        request.body = malloc(4);
-        memcpy(request.body, "a\0bc", 4);
-        request.body_len = 4;
-    }
-    ask(&got);
-    wait_done();
-    ck_assert_int_eq(got.code, ERR_OK);
-    heard = raw_server_heard(server)->data;
+    heard = sent_as(_i);
     ck_assert_msg(strncmp(heard, methods[_i].line, strlen(methods[_i].line)) == 0, "%s", heard);
     ck_assert_ptr_nonnull(strstr(heard, "\r\nX-Key: abc\r\n"));
     ck_assert_ptr_nonnull(strstr(heard, "\r\nContent-Type: application/json\r\n"));
@@ -347,6 +357,41 @@ START_TEST(a_request_is_sent_as_asked_for)
         ck_assert_ptr_null(strstr(heard, "Content-Length"));
     if (methods[_i].body)
         ck_assert_mem_eq(strstr(heard, "\r\n\r\n") + 4, "a\0bc", 4);
+}
+END_TEST
+
+/* What serves one request serves the next; of the last one but the connection nothing is left. */
+START_TEST(nothing_of_the_request_before_it_is_sent)
+{
+    const char *const headers[] = { "X-Old: 1", NULL };
+    char *alone, *after;
+
+    serve(&(struct raw_answer){ .bytes = OK_HELLO }, 1);
+    alone = strdup(sent_as(_i % COUNT(methods)));
+    request.headers = headers;
+    sent_as(_i / COUNT(methods));
+    request.headers = NULL;
+    after = strdup(sent_as(_i % COUNT(methods)));
+    ck_assert_str_eq(alone, after);
+    ck_assert_int_eq(*raw_server_connections(server), 1);
+    free(alone);
+    free(after);
+}
+END_TEST
+
+START_TEST(prepared_headers_serve_many_requests)
+{
+    const char *const lines[] = { "X-Key: abc", NULL }, *const two[] = { "X: a\nY: b", NULL };
+    struct http_headers *prepared = http_headers_new(lines);
+
+    ck_assert_ptr_null(http_headers_new(two));
+    serve(&(struct raw_answer){ .bytes = OK_HELLO }, 1);
+    request.prepared = prepared;
+    for (int i = 0; i < COUNT(methods); i++)
+        ck_assert_ptr_nonnull(strstr(sent_as(i), "\r\nX-Key: abc\r\n"));
+    request.prepared = NULL;
+    http_headers_free(prepared);
+    ck_assert_ptr_null(strstr(sent_as(0), "X-Key"));
 }
 END_TEST
 
@@ -384,6 +429,7 @@ START_TEST(a_body_of_any_size_arrives_whole)
     ck_assert_int_eq(got.code, ERR_OK);
     heard = raw_server_heard(server);
     ck_assert_uint_gt(heard->len, size);
+    ck_assert_ptr_null(strstr(heard->data, "Expect"));
     for (size_t i = 0; i < size; i++)
         ck_assert_int_eq(heard->data[heard->len - size + i], 'a' + (char)(i % 23));
 }
@@ -770,8 +816,6 @@ START_TEST(many_streams_at_rest_are_small_and_all_end)
 }
 END_TEST
 
-#define COUNT(table) (int)(sizeof table / sizeof *table)
-
 static TCase *answers(void)
 {
     TCase *tc = tcase_create("answers");
@@ -802,6 +846,9 @@ static TCase *requests(void)
                         COUNT(bad_requests));
     tcase_add_test(tc, a_header_cannot_smuggle_in_another);
     tcase_add_loop_test(tc, a_request_is_sent_as_asked_for, 0, COUNT(methods));
+    tcase_add_loop_test(tc, nothing_of_the_request_before_it_is_sent, 0,
+                        COUNT(methods) * COUNT(methods));
+    tcase_add_test(tc, prepared_headers_serve_many_requests);
     tcase_add_test(tc, a_head_request_has_headers_and_no_body);
     tcase_add_loop_test(tc, a_body_of_any_size_arrives_whole, 0, COUNT(body_sizes));
     tcase_add_test(tc, an_answer_may_come_before_the_request_was_heard_out);

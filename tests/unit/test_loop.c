@@ -53,6 +53,30 @@ START_TEST(a_timer_of_0_ms_fires_once_in_the_next_turn_and_not_in_the_call)
 }
 END_TEST
 
+static struct timer third;
+
+static void on_third(void *arg)
+{
+    (void)arg;
+    timer_set(&other, 0);       /* in the next turn, which is the last */
+    timer_set_soon(&timer);
+    ck_assert_int_eq(fired, 0);
+}
+
+START_TEST(soon_is_in_this_turn_of_the_loop_but_never_at_once)
+{
+    timer_init(&third, loop, on_third, NULL);
+    timer_set(&third, 0);
+    loop_run(loop);
+    ck_assert_int_eq(fired, 1);
+    timer_set_soon(&timer);
+    timer_stop(&timer);
+    timer_set(&other, 20);
+    loop_run(loop);
+    ck_assert_int_eq(fired, 1);
+}
+END_TEST
+
 START_TEST(a_timer_set_again_counts_from_then)
 {
     timer_set(&timer, 0);
@@ -154,6 +178,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_timer_of_0_ms_fires_once_in_the_next_turn_and_not_in_the_call);
+    tcase_add_test(tc, soon_is_in_this_turn_of_the_loop_but_never_at_once);
     tcase_add_test(tc, a_timer_set_again_counts_from_then);
     tcase_add_test(tc, a_stopped_timer_does_not_fire);
     tcase_add_test(tc, a_timer_that_was_never_set_up_can_be_stopped_and_does_not_run);
