@@ -142,15 +142,17 @@ END_TEST
 
 START_TEST(a_short_dialog_may_be_too_large_for_one_answer_of_redis)
 {
+    static const char enlarge[] =
+        "for i = 0, 2 do "
+        "    local turn = redis.call('LINDEX', KEYS[1], i) "
+        "    local meta, rest = string.match(turn, '^(.-)}(.*)$') "
+        "    if i == 2 then meta = string.gsub(meta, 'test.model', 'last-model') end "
+        "    local pad = ',\"pad\":\"' .. string.rep('x', 3000000) .. '\"}' "
+        "    redis.call('LSET', KEYS[1], i, meta .. pad .. rest) "
+        "end";
     const char *id, *text = fake.html;
 
-    task_ask("EVAL %s 1 c1:{default}:s:1:s:msgs",
-             "for i = 0, 2 do "
-             "    local turn = redis.call('LINDEX', KEYS[1], i) "
-             "    local pad = ',\"pad\":\"' .. string.rep('x', 3000000) .. '\"}' "
-             "    if i == 2 then turn = string.gsub(turn, 'test.model', 'last-model') end "
-             "    redis.call('LSET', KEYS[1], i, string.sub(turn, 1, -2) .. pad) "
-             "end");
+    free(support_redis_ask(task_server, "EVAL %s 1 c1:{default}:s:1:s:msgs", enlarge));
     id = task_make("s");
     machine_start(&machines[0]);
     until_status(id, TASK_FINISHED);
