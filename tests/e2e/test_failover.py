@@ -130,7 +130,7 @@ def test_what_was_acknowledged_outlives_the_master(watched, stacks, how):
         watched.wait_promoted()
         promoted = time.monotonic()
         load.wait_more(10)
-        assert promoted - 5 < load.last_refused() < promoted + BACK
+        assert load.last_refused() < promoted + BACK
         if how == signal.SIGSTOP:       # it believes to be the master still
             watched.master.send(signal.SIGCONT)
             woken = time.monotonic()
