@@ -2,10 +2,12 @@
 
 import re
 import secrets
+import time
 
 import pytest
 
 from tests.support.dialog import CHAT, EVENTS
+from tests.support.proc import until
 from tests.support.programs import TOP
 
 PROMPT = (TOP / "prompts" / "default.md").read_text()
@@ -189,12 +191,36 @@ def test_a_long_conversation_costs_no_more_than_a_short_one(stack):
     [turn] = stack.redis.command("LRANGE", key, 0, -1)
     for _ in range(100):
         stack.redis.command("RPUSH", key, *[turn] * 100)
+    stack.redis.command("HSET", key.removesuffix(":msgs"), "turns", 10_001)
     calls = _calls_of(stack)
     short = stack.chat().say("hi").json and _calls_of(stack) - calls
     calls = _calls_of(stack)
     chat.say("ten thousand and one")
     assert len(stack.model.last_asked) == 41
     assert _calls_of(stack) - calls == short
+
+
+def test_a_short_silence_of_redis_fails_nobody(stacks):
+    """As while its disk is busy, and hundreds begin."""
+    stack = stacks(runner=False)
+    stack.chat().say("before")
+    with stack.redis.frozen():
+        began = time.monotonic()
+        chats = [stack.chat().open("hi") for _ in range(500)]
+        until(lambda: time.monotonic() - began > 0.6, "600 ms are over")
+    assert {chat.whole().status for chat in chats} == {200}
+
+
+def test_who_came_late_into_a_silence_is_not_failed_with_the_first(stacks):
+    stack = stacks(runner=False, REDIS_TIMEOUT="2s")
+    stack.chat().say("before")
+    with stack.redis.frozen():
+        began = time.monotonic()
+        first = [stack.chat().open("hi") for _ in range(20)]
+        until(lambda: time.monotonic() - began > 1, "the first have waited")
+        late = [stack.chat().open("hi") for _ in range(200)]
+        assert {chat.whole().status for chat in first} == {503}
+    assert {chat.whole().status for chat in late} == {200}
 
 
 def _calls_of(stack):
