@@ -144,6 +144,9 @@ class Google(StandIn):
     def trash(self, file_id: str) -> None:
         self._change(file_id, lambda f: replace(f, trashed=True))
 
+    def move(self, file_id: str, folder: str) -> None:
+        self._change(file_id, lambda f: replace(f, parent=folder))
+
     def delete(self, file_id: str) -> None:
         """As if somebody did it by hand: for good."""
         with self.changed:
