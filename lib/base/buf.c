@@ -112,24 +112,32 @@ bool buf_addc(struct buf *b, char c)
     return buf_add(b, &c, 1);
 }
 
+/* Most of what is printed fits what room there is: printed once, not measured before. */
 bool buf_addf(struct buf *b, const char *fmt, ...)
 {
+    size_t room = b->cap && !b->failed ? b->cap - b->len : 0;
     va_list ap;
-    char *room;
+    char *more;
     int n;
 
     va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
+    if (n >= 0 && (size_t)n < room) {
+        b->len += (size_t)n;
+        return true;
+    }
+    if (room)
+        b->data[b->len] = '\0';
     if (n < 0)
         b->failed = true;
     if (n <= 0)
         return !b->failed;
-    room = buf_reserve(b, (size_t)n);
-    if (!room)
+    more = buf_reserve(b, (size_t)n);
+    if (!more)
         return false;
     va_start(ap, fmt);
-    vsnprintf(room, (size_t)n + 1, fmt, ap);
+    vsnprintf(more, (size_t)n + 1, fmt, ap);
     va_end(ap);
     buf_grew(b, (size_t)n);
     return true;
