@@ -37,7 +37,7 @@
     X(ERR_INTERNAL,         500, "internal_error",          ERR_HIDDEN, "Something went wrong here") \
     X(ERR_UPSTREAM,         502, "upstream_failed",         ERR_HIDDEN, "The model could not be asked or its answer was broken") \
     X(ERR_UPSTREAM_REFUSED, 502, "upstream_rejected",       ERR_HIDDEN, "The model's server refused the request") \
-    X(ERR_NOT_SAVED,        503, "not_saved",               ERR_HIDDEN, "The answer could not be saved; the conversation is as before") \
+    X(ERR_NOT_SAVED,        503, "not_saved",               ERR_HIDDEN, "The answer may not have been saved") \
     X(ERR_STORE,            503, "storage_unavailable",     ERR_HIDDEN, "The conversation store is not available") \
     X(ERR_POOL_BUSY,        503, "pool_busy",               ERR_HIDDEN, "All places are taken, try again later") \
     X(ERR_UPSTREAM_BUSY,    503, "upstream_busy",           ERR_HIDDEN, "The model is busy, try again later") \
