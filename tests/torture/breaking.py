@@ -24,17 +24,15 @@ _EXPECTED = {"redis.answer:task_reserve", "redis.answer:task_record", "redis.ans
 def points_of(world: World, sessions: list[str]) -> list[str]:
     """The points that a few tasks pass, in the runner and in the handler."""
     seen = world.stack.directory / "seen"
-    world.stack.configure(CONFAB_FAILPOINTS_SEEN=seen)
-    world.replace_pool()
+    world.replace_pool(CONFAB_FAILPOINTS_SEEN=seen)
     for runner in world.runners:
-        world.replace_runner(runner)
+        world.replace_runner(runner, CONFAB_FAILPOINTS_SEEN=seen)
     for session in sessions[:20]:
         world.send(session)
     world.settle(60)
     points = sorted(set(seen.read_text().split("\n")) - {""})
     missing = _EXPECTED - set(points)
     assert not missing, f"these points were never passed: {missing}"
-    world.stack.configure(CONFAB_FAILPOINTS_SEEN=None)
     return [point for point in points if "task_" in point or "google" in point]
 
 
@@ -57,7 +55,7 @@ def every_point(world: World, sessions: list[str], points: list[str]) -> None:
 def _in_the_handler(world: World, session: str, orders: str) -> None:
     """The pool fails while it accepts a task: asked once, and again, by a sound one at last."""
     order = world.order()
-    world.replace_pool(orders)
+    world.replace_pool(CONFAB_FAILPOINTS=orders)
     world.try_to_send(session, order)
     world.stack.wait_ready()
     world.replace_pool()
@@ -69,7 +67,7 @@ def _in_a_runner(world: World, session: str, orders: str) -> None:
     victim, *others = world.runners
     for runner in others:
         runner.kill()
-    world.replace_runner(victim, orders)
+    world.replace_runner(victim, CONFAB_FAILPOINTS=orders)
     world.send(session)
     if orders.endswith("kill"):
         # A point that only time or a fault brings about may not be met now.
@@ -77,7 +75,7 @@ def _in_a_runner(world: World, session: str, orders: str) -> None:
         until(lambda: not victim.alive or time.monotonic() > deadline, "its death")
     for runner in world.runners:
         if not runner.alive:
-            runner.start(world.stack.env)
+            world.start_runner(runner)
 
 
 # All at once
@@ -124,7 +122,7 @@ class Mayhem:
         dice = self.world.random
         orders = [f"{point}=kill@{dice.randint(10, 40)}" for point in self.accept]
         orders += [f"{point}=drop@{dice.randint(2, 9)}" for point in self.accept if "answer" in point]
-        self.world.replace_pool(";".join(orders))
+        self.world.replace_pool(CONFAB_FAILPOINTS=";".join(orders))
 
     def _orders(self) -> str:
         dice, answers = self.world.random, [p for p in self.points if ".answer:" in p]
@@ -147,7 +145,7 @@ class Mayhem:
             status = runner.wait()
             if status != -signal.SIGKILL:
                 self.world.broken.append(f"{runner.name} ended by itself, with {status}")
-            self.world.replace_runner(runner, self._orders())
+            self.world.replace_runner(runner, CONFAB_FAILPOINTS=self._orders())
 
     def _kill(self) -> None:
         world = self.world
@@ -159,7 +157,7 @@ class Mayhem:
         runner = self.world.random.choice(self.world.runners)
         runner.kill()
         self.world.deaths.by_hand["a runner"] += 1
-        self.world.replace_runner(runner, self._orders())
+        self.world.replace_runner(runner, CONFAB_FAILPOINTS=self._orders())
 
     def _kill_child(self) -> None:
         world = self.world

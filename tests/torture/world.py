@@ -142,8 +142,10 @@ class World:
             match=lambda call: call.upload and RUINED.encode() in call.request.body)
         google.faults.add("files.create", "sample", "before", count=None,
                           sample_id="drive-400-generated-id", match=_FirstFolder())
+        # Made once, as with it the file of the credentials is written.
+        self._env = self.stack.env
         for runner in self.runners:
-            runner.start(self.stack.env)
+            self.start_runner(runner)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -156,16 +158,18 @@ class World:
             at_points[point] for point in at_points if point.endswith("task_accept"))
         self.stack.__exit__(*error)
 
-    def replace_pool(self, orders: str | None = None) -> None:
-        """By one whose children have these orders."""
+    def start_runner(self, runner: Runner, **more: object) -> None:
+        runner.start(self._env | {name: str(value) for name, value in more.items()})
+
+    def replace_runner(self, runner: Runner, **more: object) -> None:
+        runner.kill()
+        self.start_runner(runner, **more)
+
+    def replace_pool(self, **more: object) -> None:
         pool = self.stack.pool
         pool.kill()
-        pool.start(self.stack.env | ({"CONFAB_FAILPOINTS": orders} if orders else {}))
+        pool.start(self._env | {name: str(value) for name, value in more.items()})
         self.stack.wait_ready()
-
-    def replace_runner(self, runner: Runner, orders: str | None = None) -> None:
-        runner.kill()
-        runner.start(self.stack.env | ({"CONFAB_FAILPOINTS": orders} if orders else {}))
 
     # Enqueueing
 
