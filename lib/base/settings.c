@@ -191,7 +191,7 @@ const struct conf_row settings_rows[] = {
     NUMBER(CONF_TIME, "tasks", "canary_max", "TASK_CANARY_MAX", tasks.canary_max,
            "10m", 10 * MS, DAY, "longest wait between such tries"),
     NUMBER(CONF_INT, "tasks", "crashes_alone", "TASK_CRASHES_ALONE", tasks.crashes_alone,
-           "1", 1, 1000, "a task that was in flight in two crashes runs alone; so many more fail it"),
+           "3", 1, 1000, "a task that was in flight in two crashes runs alone; so many more fail it"),
     NUMBER(CONF_TIME, "tasks", "ttl", "TASK_TTL", tasks.ttl,
            "30d", 0, 3650 * DAY, "forget a finished task's record after this long; 0 = never"),
     NUMBER(CONF_TIME, "tasks", "stop_timeout", "TASK_STOP_TIMEOUT", tasks.stop_timeout,
