@@ -35,7 +35,7 @@ static const struct redis_script *const scripts[] = { &add, &get, &broken };
 
 static struct support_redis *master, *replica;
 static struct loop *loop;
-static struct redis *redis, *other;
+static struct redis *redis, *other, *patient;
 static struct outcome got, got2;
 
 static void on_reply(void *arg, const struct redisReply *reply, const struct err *e)
@@ -89,14 +89,15 @@ static void start(int64_t replica_timeout)
         free(support_redis_ask(master, "SCRIPT LOAD %s", scripts[i]->text));
     redis = open_with(replica_timeout);
     other = open_with(replica_timeout);
+    patient = open_with(LONG_MS);
 }
 
-static void patient(void)
+static void start_patient(void)
 {
     start(LONG_MS);
 }
 
-static void impatient(void)
+static void start_impatient(void)
 {
     start(SHORT_MS);
 }
@@ -105,6 +106,7 @@ static void teardown(void)
 {
     redis_free(redis);
     redis_free(other);
+    redis_free(patient);
     loop_free(loop);
     support_redis_stop(replica);
     support_redis_stop(master);
@@ -211,7 +213,7 @@ START_TEST(what_a_repeat_finds_is_kept_before_it_is_told)
     support_until_count(loop, &got2.count, 1);
     ck_assert_int_eq(got2.code, ERR_STORE);
     support_redis_thaw(replica);
-    call(other, &get, &got2);
+    call(patient, &get, &got2);
     support_until_count(loop, &got2.count, 2);
     ck_assert_int_eq(got2.code, ERR_OK);
     ck_assert_int_eq(got2.number, 1);
@@ -226,7 +228,7 @@ START_TEST(without_any_replica_nothing_is_acknowledged)
     ck_assert_int_eq(got.code, ERR_STORE);
     support_redis_again(replica);
     support_until_true(loop, replica_follows, NULL);
-    call(redis, &add, &got);
+    call(patient, &add, &got);
     support_until_count(loop, &got.count, 2);
     ck_assert_int_eq(got.code, ERR_OK);
     ck_assert_int_eq(got.number, 2);
@@ -313,7 +315,7 @@ int main(void)
 
     suite_add_tcase(suite, held);
     tcase_set_timeout(held, 60);
-    tcase_add_checked_fixture(held, patient, teardown);
+    tcase_add_checked_fixture(held, start_patient, teardown);
     tcase_add_test(held, an_answer_comes_when_the_replica_has_it);
     tcase_add_test(held, other_calls_do_not_wait_for_the_replica);
     tcase_add_test(held, what_is_called_meanwhile_goes_together_and_in_order);
@@ -325,7 +327,7 @@ int main(void)
     tcase_add_test(held, a_callback_may_call_again);
     suite_add_tcase(suite, told);
     tcase_set_timeout(told, 60);
-    tcase_add_checked_fixture(told, impatient, teardown);
+    tcase_add_checked_fixture(told, start_impatient, teardown);
     tcase_add_test(told, a_replica_that_does_not_hear_is_told_and_the_write_stands);
     tcase_add_test(told, what_a_repeat_finds_is_kept_before_it_is_told);
     tcase_add_test(told, without_any_replica_nothing_is_acknowledged);
