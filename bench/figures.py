@@ -31,6 +31,7 @@ class Scale:
     tokens: int = 40            # of one stream
     stream_rounds: int = 2
     alone_seconds: float = 3.0
+    million: int = 1_000_000
 
 
 QUICK = Scale(rounds=4, seconds=1.2, try_seconds=0.5, tokens=16, stream_rounds=1, alone_seconds=1.5)

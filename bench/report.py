@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any, NamedTuple
 
+from bench import report_tasks
+
 
 # Those that speed compares, as the table calls them.
 NAMES = {"confab": "confab", "peer": "peer behind nginx", "peer_bare": "peer bare", "nop": "nop",
@@ -43,6 +45,7 @@ def verdicts(r: dict[str, Any]) -> list[Verdict]:
             f"{c['places'] // 2}..{c['places']}", c["places"] // 2 <= c["served"] <= c["places"])
         add("  the others: 503 with Retry-After, within", _ms(c["refused_ms"]["max"]), "<= 2000 ms",
             not odd and c["refused_ms"]["max"] <= 2000)
+    report_tasks.verdicts(r, add)
     return found
 
 
@@ -157,6 +160,7 @@ def table(r: dict[str, Any]) -> str:
         cores = " ".join(f"{k}={v:.2f}" for k, v in b["cores_plateau"].items() if k != "machine")
         lines += ["", f"streams: open after {b['open_seconds']:.1f} s; cores while all run: {cores}"]
     lines += _tls_table(r.get("tls", {}))
+    lines += report_tasks.table(r)
     lines += ["", f"{'':45} {'measured':40} {'target':22}"]
     for v in verdicts(r):
         verdict = "" if not v.target else "pass" if v.ok else "MISSED"
