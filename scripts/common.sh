@@ -78,6 +78,8 @@ service_start()     # NAME COMMAND...
     echo "$! $(began $!)" >"$state/run/$name"
 }
 
+# Asks again each second: multiwatch replaces a child that dies in the very moment in which it hands
+# the signal on, and would wait for the new one for ever.
 service_stop()      # NAME SECONDS [SIGNAL]: asks, waits, then kills
 {
     pid=$(service_pid "$1") || { rm -f "$state/run/$1"; return 0; }
@@ -89,6 +91,7 @@ service_stop()      # NAME SECONDS [SIGNAL]: asks, waits, then kills
             kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid"
             break
         fi
+        [ $((tries % 10)) -ne 0 ] || kill "-${3:-TERM}" "$pid" 2>/dev/null || :
         sleep 0.1
     done
     rm -f "$state/run/$1"

@@ -111,6 +111,21 @@ def test_a_drain_has_an_end(stacks):
     assert [event.event for event in stream.all()] in (["delta"], ["delta", "error"])
 
 
+def test_a_service_that_missed_its_signal_is_asked_again(tmp_path):
+    """As multiwatch does, now and then, on behalf of a child that it has just started."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "logs").mkdir()
+    deaf_once = 'trap "trap - TERM" TERM; echo hears; while :; do sleep 0.05; done'
+    stopped = subprocess.run(["sh", "-euc", f"""
+        . scripts/common.sh
+        state={tmp_path}
+        service_start deaf sh -c '{deaf_once}'
+        until grep -q hears $state/logs/deaf.log; do sleep 0.01; done
+        service_stop deaf 10
+    """], cwd=TOP, capture_output=True, text=True, timeout=30, check=True)
+    assert "killed" not in stopped.stderr
+
+
 def test_no_request_fails_while_children_are_replaced_one_by_one(stacks):
     stack = stacks(runner=False)
     failed = []
