@@ -174,8 +174,8 @@ static bool is_json_plain(char c)
     return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* Where a byte below 0x80 is less than what is taken from it, its top bit comes up. That may carry on
- * to the byte after it, but never from nowhere. */
+/* Where a byte below 0x80 is less than what is taken from it, its top bit comes up. That may carry
+ * on to the byte after it, but never from nowhere. */
 static bool eight_json_plain(uint64_t bytes)
 {
     uint64_t quotes = bytes ^ each * '"', slashes = bytes ^ each * '\\';

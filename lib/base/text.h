@@ -20,8 +20,8 @@ bool text_has_control(const char *s, size_t len);
 bool text_percent_decode(const char *s, size_t len, struct buf *out);
 /* Escapes all but unreserved characters (RFC 3986, 2.3). */
 bool text_percent_encode(const char *s, size_t len, struct buf *out);
-/* How many bytes stand for themselves in a JSON string, before the first quote, backslash or control
- * character. */
+/* How many bytes stand for themselves in a JSON string, before the first quote, backslash or
+ * control character. */
 size_t text_json_plain(const char *s, size_t len);
 /* s as a JSON string, with its quotes (RFC 8259, 7); s must be UTF-8, which stays as it is. */
 bool text_json_string(struct buf *out, const char *s, size_t len);

@@ -242,7 +242,9 @@ bool openai_chunk_read(const char *json, size_t len, struct openai_chunk *out)
 {
     struct scan s = { .at = json, .end = json + len };
 
-    *out = (struct openai_chunk){ .prompt_tokens = -1, .completion_tokens = -1, .total_tokens = -1 };
+    *out = (struct openai_chunk){
+        .prompt_tokens = -1, .completion_tokens = -1, .total_tokens = -1,
+    };
     skip_blanks(&s);
     return read_object(&s, chunk_member, out) && s.at == s.end && text_is_utf8(json, len);
 }

@@ -19,9 +19,9 @@ enum { TOKEN_BYTES = 8 };
 
 /* Arguments of one script; numbers are written into digits. */
 struct args {
-    struct redis_arg argv[9];
+    struct redis_arg argv[8];
     size_t           argc;
-    char             digits[9][TEXT_DECIMAL_SIZE];
+    char             digits[8][TEXT_DECIMAL_SIZE];
 };
 
 static void add(struct args *a, struct redis_arg arg)
@@ -88,7 +88,8 @@ static struct redis_call *call(struct session_turn *t, int64_t timeout,
                                const struct redis_script *script, const struct redis_arg *keys,
                                size_t nkeys, const struct args *a, redis_fn *fn)
 {
-    return redis_eval_kept(t->sessions->redis, timeout, script, keys, nkeys, a->argv, a->argc, fn, t);
+    return redis_eval_kept(t->sessions->redis, timeout, script, keys, nkeys, a->argv, a->argc,
+                           fn, t);
 }
 
 struct redis_call *session_call_begin(struct session_turn *t, int64_t timeout, redis_fn *fn)
@@ -138,7 +139,6 @@ struct redis_call *session_call_save(struct session_turn *t, redis_fn *fn)
     add(&a, (struct redis_arg){ t->entry, t->entry_len });
     add(&a, (struct redis_arg){ t->id, t->id_len });
     add(&a, redis_str(session_life(s, life)));
-    add_number(&a, session_lock_life(s));
     add(&a, redis_str(t->says));
     add_number(&a, s->session.idempotency_ttl);
     add(&a, redis_str(t->title ? t->title : ""));

@@ -152,8 +152,8 @@ static void on_answer(struct session_turn *t, const struct redisReply *reply)
         fail_reused(t);
 }
 
-/* One look that takes too long ends the connection, and with it the looks that have just begun. They
- * are repeated once, in what is left of their own time: turn_begin knows who asks. */
+/* One look that takes too long ends the connection, and with it the looks that have just begun.
+ * They are repeated once, in what is left of their own time: turn_begin knows who asks. */
 static bool look_again(struct session_turn *t, const struct err *e)
 {
     if (e->code != ERR_STORE || t->repeated || clock_ms() >= t->look_by)

@@ -40,7 +40,8 @@ void         http_free(struct http *h);                                 /* cance
 struct http_headers;
 /* "Name: value", NULL at the end; copied. NULL: out of memory, or a line has a line end in it. */
 struct http_headers *http_headers_new(const char *const *lines);
-void                 http_headers_free(struct http_headers *p);    /* overwrites them. NULL: nothing */
+/* Overwrites them. NULL: nothing. */
+void http_headers_free(struct http_headers *p);
 
 struct http_request {
     const char        *method;              /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */

@@ -32,8 +32,8 @@ enum { LOOP_URGENT, LOOP_USUAL };
 struct timer { struct event event; loop_fn *fn; void *arg; };
 void timer_init(struct timer *t, struct loop *l, loop_fn *fn, void *arg);
 void timer_set(struct timer *t, int64_t ms);    /* restarts a running one */
-/* Fires in this turn of the loop yet, if it is in one, after what is due already: without a look for
- * what else has come. */
+/* Fires in this turn of the loop yet, if it is in one, after what is due already: without a look
+ * for what else has come. */
 void timer_set_soon(struct timer *t);
 void timer_stop(struct timer *t);               /* also safe on a zeroed struct */
 bool timer_running(const struct timer *t);

@@ -101,8 +101,8 @@ START_TEST(a_repeated_save_finds_its_entry_behind_later_ones)
     u = holder_of(b);
     redis_eval(a->redis, 0, &lua_turn_save, keys, 6,
                (struct redis_arg[]){ redis_str(fence), REDIS_LIT("1"), REDIS_LIT("again"),
-                                     REDIS_LIT("s"), REDIS_LIT("0"), REDIS_LIT("60000"),
-                                     REDIS_LIT(""), REDIS_LIT("0"), REDIS_LIT("") }, 9,
+                                     REDIS_LIT("s"), REDIS_LIT("0"), REDIS_LIT(""),
+                                     REDIS_LIT("0"), REDIS_LIT("") }, 8,
                on_script, &said);
     support_until_true(loop, is_said, &said);
     ck_assert_str_eq(said, "saved");

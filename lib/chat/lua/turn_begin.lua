@@ -32,8 +32,9 @@ local function without_lock(...)
     return { ... }
 end
 
--- The newest of so many turns that fit both bounds, newest first. A few are read, then as many more
--- as would fit if all are alike: a list of long answers must not be read whole only to be thrown away.
+-- The newest of so many turns that fit both bounds, newest first. A few are read, then as many
+-- more as would fit if all are alike: a list of long answers must not be read whole only to be
+-- thrown away.
 local function newest_turns(count)
     local found, bytes, from, step = {}, 0, 1, 8
     count = math.min(count, most_turns)
@@ -72,11 +73,14 @@ end
 
 local held = redis.call('HMGET', lock, 'fence', 'until', 'ticket', 'owner')
 local fence, mine = held[1], held[4] == me
-if mine and held[2] == '0' then return { 'busy', 0 } end
+if mine and held[2] == '0' then return { 'busy', 0 } end    -- a late question: its turn is over
 
 local left = left_at_most(lease, 'until', math.max(tonumber(held[2] or 0) - now, 0))
 local first = held[3] and queue_first(lock, wait)
-if first then left_at_most(wait_life, 'w:' .. first, redis.call('HGET', lock, 'w:' .. first) - now) end
+if first then
+    local field = 'w:' .. first
+    left_at_most(wait_life, field, redis.call('HGET', lock, field) - now)
+end
 mine = mine and left > 0
 if not mine and (left > 0 or (first and first ~= me)) then
     if not redis.call('ZSCORE', wait, me) then

@@ -8,15 +8,15 @@
 -- KEYS  1 session  2 msgs  3 lock  4 wait  5 index of sessions  6 idem ("" = no Idempotency-Key)
 -- ARGV  1 fence  2 number of the turn  3 entry  4 session id, for the index
 --       5 life of the session, see session_life.inc; it does not end while a task of it is open
---       6 life of the lock's key, ms  7 what the request says  8 life of the idem record, ms
---       9 the session's title, unless it has one ("" = none); given with its first turn
+--       6 what the request says  7 life of the idem record, ms
+--       8 the session's title, unless it has one ("" = none); given with its first turn
 -- Returns {"saved"}, {"lost"}: a later turn has begun, or {"gone"}: the session was deleted
 --@include turn_queue.inc
 --@include session_index.inc
 --@include session_life.inc
 local session, msgs, lock, wait, index, idem = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local fence, number, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local life, lock_life, says, idem_life, title = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local life, says, idem_life, title = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local held = redis.call('HMGET', lock, 'fence', 'until', 'ticket', 'deleted')
 if held[1] ~= fence or held[2] == '0' then
