@@ -170,7 +170,7 @@ static void out_of_files(struct gateway *g)
     if (fd >= 0 && speaks(fd)) {
         c = arrival_open(g, fd);
         if (c && request_read(g, c, clock_us(), &how)) {
-            c->keep = false;    /* its file is needed for the next */
+            c->keep = false;    /* its file is needed for the next; this once we close it */
             refuse(g, c);
         }
     } else if (fd >= 0) {
@@ -181,8 +181,8 @@ static void out_of_files(struct gateway *g)
     timer_set(&g->accept_again, g->spare_fd >= 0 && fd >= 0 ? 0 : ACCEPT_BACKOFF_MS);
 }
 
-/* All children are woken; the quickest would take all there is, so that of ten thousand streams one
- * of two might get seven. Who leads leaves them to its siblings, but not for long: they may be stuck. */
+/* All children are woken, and the quickest would take all there is: of ten thousand streams one of
+ * two got seven. Who leads leaves them to its siblings, but not for long: those may be stuck. */
 static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
 {
     struct gateway *g = arg;

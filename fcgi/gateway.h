@@ -4,9 +4,9 @@
  * them to the routes. What goes out is written by conn.h.
  *
  * Connections are accepted as fast as they come, so that the listen backlog never fills, and
- * started a few at a time per turn of the loop. A child that has more of them than a sibling waits a
- * moment before it takes the next. Beyond server.max_requests a request is
- * answered at once with 503 pool_busy. */
+ * started a few at a time per turn of the loop. A child that has more requests than a sibling waits
+ * a moment before it takes the next connections. Beyond server.max_requests a request is answered
+ * at once with 503 pool_busy. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #ifndef CONFAB_UPKEEP_H
 #define CONFAB_UPKEEP_H
-/* What a child does beside its requests: it beats in the scoreboard, looks who else does, and asks Redis, after each
- * connection and every few seconds, whether it keeps what it acknowledges. */
+/* What a child does beside its requests: it beats in the scoreboard, looks who else does, and asks
+ * Redis, after each connection and every few seconds, whether it keeps what it acknowledges. */
 
 #include "fcgi/app.h"
 

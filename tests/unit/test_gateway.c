@@ -720,7 +720,7 @@ START_TEST(a_drain_takes_in_what_was_accepted_and_nothing_after_it)
 }
 END_TEST
 
-START_TEST(a_drain_serves_what_comes_on_kept_connections_until_the_web_server_closes_them)
+START_TEST(a_drain_serves_kept_connections_until_the_web_server_closes_them)
 {
     struct fcgi_client *c = ask_and_keep("/echo", "hi", 2);
 
@@ -803,7 +803,7 @@ int main(void)
     tcase_add_checked_fixture(end, setup, teardown);
     tcase_add_test(end, a_drain_ends_when_the_last_request_has_ended);
     tcase_add_test(end, a_drain_takes_in_what_was_accepted_and_nothing_after_it);
-    tcase_add_test(end, a_drain_serves_what_comes_on_kept_connections_until_the_web_server_closes_them);
+    tcase_add_test(end, a_drain_serves_kept_connections_until_the_web_server_closes_them);
     tcase_add_test(end, a_drain_that_takes_too_long_closes_what_is_kept);
     tcase_add_test(end, a_drain_that_takes_too_long_cuts_the_rest_and_tells_their_handlers);
     suite_add_tcase(suite, end);
