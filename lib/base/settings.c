@@ -88,7 +88,8 @@ const struct conf_row settings_rows[] = {
 
     SECRET("redis", "url", "REDIS_URL", redis.url,
            "redis://127.0.0.1:6379/0", "redis://[user:pass@]host:port/db, unix:///path?db=N, or, to "
-           "ask sentinels, sentinel://[user:pass@]host:port,host:port/master/db?sentinel_auth=user:pass"),
+           "ask sentinels, "
+           "sentinel://[user:pass@]host:port,host:port/master/db?sentinel_auth=user:pass"),
     NUMBER(CONF_TIME, "redis", "timeout", "REDIS_TIMEOUT", redis.timeout,
            "800ms", 50 * MS, MINUTE, "give up on one command"),
     NUMBER(CONF_TIME, "redis", "connect_timeout", "REDIS_CONNECT_TIMEOUT", redis.connect_timeout,
@@ -279,13 +280,15 @@ static bool check(const struct settings *s, FILE *report)
          "MAX_USER_TEXT ([server] max_user_text): has to be less than MAX_BODY");
     need(&c, s->session.lease >= 3 * wait,
          "SESSION_LEASE ([session] lease): has to be at least three times REDIS_TIMEOUT "
-         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS), or it ends before it can be renewed");
+         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS), "
+         "or it ends before it can be renewed");
     need(&c, s->session.save_timeout >= wait,
          "SAVE_TIMEOUT ([session] save_timeout): has to be at least REDIS_TIMEOUT "
          "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS)");
     need(&c, s->tasks.lease >= 3 * wait,
          "TASK_LEASE ([tasks] lease): has to be at least three times REDIS_TIMEOUT "
-         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS), or it ends before it can be renewed");
+         "(and REDIS_REPLICA_TIMEOUT, with REDIS_MIN_REPLICAS), "
+         "or it ends before it can be renewed");
     need(&c, s->tasks.retry_base <= s->tasks.retry_max,
          "TASK_RETRY_MAX ([tasks] retry_max): has to be at least TASK_RETRY_BASE");
     need(&c, s->tasks.canary_base <= s->tasks.canary_max,

@@ -19,7 +19,8 @@
  *
  * Server errors are errors here: NOSCRIPT is answered by sending the script once more; LOADING,
  * READONLY, MASTERDOWN, BUSY, CLUSTERDOWN, NOAUTH, WRONGPASS, OOM, MISCONF, NOREPLICAS, UNBLOCKED
- * are ERR_STORE; a script's own error reply (and any other) is ERR_INTERNAL with the server's words. */
+ * are ERR_STORE; a script's own error reply (and any other) is ERR_INTERNAL with the server's
+ * words. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -29,7 +29,7 @@ struct redis {
     struct timer       pulse;               /* of a subscriber */
     bool               heard;               /* anything, since the last pulse */
     int64_t            heard_at;            /* the latest answer to a call */
-    struct redis      *kept;                /* owned: where redis_eval_kept goes; NULL: nowhere else */
+    struct redis      *kept;                /* owned: where redis_eval_kept goes; NULL: here */
     int64_t            replicas;            /* of such a one: that must have what a script wrote */
     int64_t            replica_timeout;
     struct redis_call *asking;              /* of such a one: the WAIT under way, or NULL */

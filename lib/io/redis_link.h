@@ -6,9 +6,9 @@
  *
  *   BEGIN -> (SEEK ->) RESOLVE -> CONNECT -> GREET -> UP
  *
- * SEEK asks the sentinels for the master, if there are any. A server that is not the master is left;
- * so is, while UP, one that says so, or of which two sentinels say so when they are asked anew every
- * two seconds: an old master that was cut off for a while does not know it.
+ * SEEK asks the sentinels for the master, if there are any. A server that is not the master is
+ * left; so is, while UP, one that says so, or of which two sentinels say so when they are asked
+ * anew every two seconds: an old master that was cut off for a while does not know it.
  *
  * Whatever fails goes to REST, and from there to BEGIN after a while (50 ms, doubled at each
  * failure, at most 1 s); a connection that has served for a second is tried again at once. */
