@@ -10,6 +10,8 @@
 enum {
     WAKE_MS = 1000,                         /* between looks for due tasks */
     RECONCILE_MS = 60 * 1000,
+    LATELY_MS = 50 * 1000,                  /* another runner has begun: it does it for all */
+    PAGE_PAUSE_MS = 5,                      /* Redis has other things to do as well */
     RETRY_MS = 1000,                        /* after a fault of Redis */
     CONSUMER_GONE_MS = 60 * 60 * 1000,
 };
@@ -20,6 +22,7 @@ struct tidy {
     const struct settings *settings;        /* borrowed */
     struct timer      wake_timer, reconcile_timer;
     struct task_call *waking, *reconciling; /* under way, or NULL */
+    bool              at_once;              /* the next pass begins whatever others do */
     int64_t           added;                /* in this pass */
     char              cursor[TASK_CURSOR_OF_ALL_SIZE];  /* in the indexes of open tasks */
     char              sweep[TASK_CURSOR_OF_ALL_SIZE];   /* in those of all */
@@ -40,7 +43,7 @@ struct tidy *tidy_new(struct loop *l, struct redis *r, const struct settings *s)
     timer_init(&t->wake_timer, l, wake, t);
     timer_init(&t->reconcile_timer, l, reconcile, t);
     timer_set(&t->wake_timer, 0);
-    timer_set(&t->reconcile_timer, 0);
+    tidy_reconnected(t);
     return t;
 }
 
@@ -57,8 +60,11 @@ void tidy_free(struct tidy *t)
 
 void tidy_reconnected(struct tidy *t)
 {
-    if (!t->reconciling)
-        timer_set(&t->reconcile_timer, 0);
+    t->at_once = true;
+    if (t->reconciling)
+        return;
+    t->cursor[0] = '\0';
+    timer_set(&t->reconcile_timer, 0);
 }
 
 /* --- due tasks --- */
@@ -148,10 +154,11 @@ static void on_reconciled(void *arg, int64_t added, const char *next, const stru
         timer_set(&t->reconcile_timer, RETRY_MS);
         return;
     }
+    t->at_once = false;
     t->added += added;
     snprintf(t->cursor, sizeof t->cursor, "%s", next);
     if (*next)
-        timer_set(&t->reconcile_timer, 0);
+        timer_set(&t->reconcile_timer, PAGE_PAUSE_MS);
     else
         pass_ended(t);
 }
@@ -160,7 +167,8 @@ static void reconcile(void *arg)
 {
     struct tidy *t = arg;
 
-    t->reconciling = task_reconcile(t->redis, t->cursor, on_reconciled, t);
+    t->reconciling = task_reconcile(t->redis, t->cursor, t->at_once ? 0 : LATELY_MS, on_reconciled,
+                                    t);
     if (!t->reconciling)
         timer_set(&t->reconcile_timer, RETRY_MS);
 }

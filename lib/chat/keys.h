@@ -27,7 +27,8 @@
  *   c1:tasks:due                     zset   tasks that wait for their next try, by when it is due
  *   c1:tasks:waiting                 zset   tasks that wait for a place in the stream, by turn
  *   c1:tasks:fair                    hash   v: whose turn it is; t:<tenant>: its last one's turn
- *   c1:tasks:control                 hash   window: entries that the stream may hold; of a pause:
+ *   c1:tasks:control                 hash   window: entries that the stream may hold; tidied: when the
+ *                                           latest search for lost tasks began; of a pause:
  *                                           hand, hand_words; fault, words, since, tries, next,
  *                                           canary, culprit; lifted, by: of the last one
  *   c1:tasks:budget                  hash   left, at: writes to Google that may be made now

@@ -67,13 +67,15 @@ static void on_page(void *arg, const struct redisReply *reply, const struct err 
                 redis_reply_text(redis_reply_at(reply, 0)).s, e);
 }
 
-struct task_call *task_reconcile(struct redis *r, const char *cursor, task_page_fn *fn, void *arg)
+struct task_call *task_reconcile(struct redis *r, const char *cursor, int64_t lately_ms,
+                                 task_page_fn *fn, void *arg)
 {
     struct task_call call = { .tell.page = fn, .arg = arg };
     struct task_args a = task_args_queue();
 
     task_args_text(&a, cursor);
     task_args_number(&a, RECONCILE_PAGE);
+    task_args_number(&a, lately_ms);
     return task_call_send(r, &lua_task_reconcile, &a, &call, on_page);
 }
 

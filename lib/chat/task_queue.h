@@ -26,8 +26,10 @@ struct task_call *task_forget_consumers(struct redis *r, int64_t idle_ms, task_d
  * next "": all were seen. count: how many were found wanting. */
 enum { TASK_CURSOR_OF_ALL_SIZE = KEYS_TENANT_MAX + 48 };
 typedef void task_page_fn(void *arg, int64_t count, const char *next, const struct err *e);
-/* Open tasks that neither the stream, the line nor the due set knows are added again. */
-struct task_call *task_reconcile(struct redis *r, const char *cursor, task_page_fn *fn, void *arg);
+/* Open tasks that neither the stream, the line nor the due set knows are added again. Does not begin
+ * within lately_ms of another's beginning: then there is no page. */
+struct task_call *task_reconcile(struct redis *r, const char *cursor, int64_t lately_ms,
+                                 task_page_fn *fn, void *arg);
 /* What stands for records that have expired goes. */
 struct task_call *task_sweep_index(struct redis *r, const struct settings *s, const char *cursor,
                                    task_page_fn *fn, void *arg);

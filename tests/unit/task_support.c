@@ -365,12 +365,17 @@ static void on_page(void *arg, int64_t count, const char *next, const struct err
 
 int64_t queue_reconcile(void)
 {
+    return queue_reconcile_unless(0);
+}
+
+int64_t queue_reconcile_unless(int64_t lately_ms)
+{
     char cursor[sizeof got.cursor] = "";
     int64_t added = 0;
 
     do {
         begin();
-        added += counted(task_reconcile(task_redis, cursor, on_page, NULL));
+        added += counted(task_reconcile(task_redis, cursor, lately_ms, on_page, NULL));
         strcpy(cursor, got.cursor);
     } while (*cursor);
     return added;

@@ -68,6 +68,7 @@ void task_lease_passes(const char *id);
 
 int64_t queue_wake_due(void);
 int64_t queue_reconcile(void);      /* all pages */
+int64_t queue_reconcile_unless(int64_t lately_ms);      /* another began so lately */
 int64_t queue_forget_consumers(int64_t idle_ms);
 int64_t queue_sweep_index(void);                /* all pages */
 int64_t queue_hold(bool pause);

@@ -428,6 +428,17 @@ START_TEST(a_pending_task_with_neither_entry_nor_place_in_the_due_set_is_rung_ag
 }
 END_TEST
 
+START_TEST(one_search_for_lost_tasks_serves_all_runners)
+{
+    ck_assert_int_eq(queue_reconcile(), 0);
+    task_ask("HSET c1:task:lost tn default se s st pending nt 0 t0 1");
+    task_ask("ZADD c1:{default}:idx:open 1 lost");
+    ck_assert_int_eq(queue_reconcile_unless(60 * 1000), 0);
+    task_ask("HINCRBY c1:tasks:control tidied 3600000");        /* the clock was set back */
+    ck_assert_int_eq(queue_reconcile_unless(60 * 1000), 1);
+}
+END_TEST
+
 START_TEST(the_index_of_open_tasks_forgets_what_is_not_open)
 {
     task_ask("ZADD c1:{default}:idx:open 1 nosuchtask");
@@ -512,6 +523,7 @@ int main(void)
     tcase_add_test(t, an_entry_deleted_under_a_running_task_is_rung_again_and_the_task_done_once);
     tcase_add_test(t, an_entry_that_nobody_holds_any_more_is_rung_again);
     tcase_add_test(t, a_pending_task_with_neither_entry_nor_place_in_the_due_set_is_rung_again);
+    tcase_add_test(t, one_search_for_lost_tasks_serves_all_runners);
     tcase_add_test(t, the_index_of_open_tasks_forgets_what_is_not_open);
     tcase_add_test(t, a_long_index_is_seen_whole_page_by_page);
     tcase_add_test(t, consumers_are_forgotten_only_when_they_hold_nothing);

@@ -6,10 +6,11 @@
 --
 -- KEYS  1-8 queue
 -- ARGV  1 group  2 cursor, see task_tenants.inc  3 size of a page
--- Returns {next cursor ("" = all were seen), how many were added again}
+--       4 ms: no beginning so soon after somebody else's; 0 = begin in any case
+-- Returns {next cursor ("" = all were seen, or lately), how many were added again}
 --@include task_queue.inc
 --@include task_tenants.inc
-local q, cursor, size = queue(1, ARGV[1]), ARGV[2], ARGV[3]
+local q, cursor, size, lately = queue(1, ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local function parts_of(entry)
     local ms, seq = string.match(entry, '^(%d+)-(%d+)$')
@@ -26,6 +27,15 @@ local function last_delivered()
         if found['name'] == q.group then return found['last-delivered-id'] end
     end
 end
+
+-- Of the runners one looks, and the others rely on it.
+local function another_began()
+    local last = tonumber(redis.call('HGET', q.control, 'tidied') or 0)
+    if last <= now and now - last < lately then return true end
+    redis.call('HSET', q.control, 'tidied', digits(now))
+end
+
+if cursor == '' and another_began() then return { '', 0 } end
 
 local delivered = last_delivered()
 
