@@ -14,6 +14,7 @@ from tests.support.redis import Redis
 from tests.torture.world import World
 
 SECOND = 1.0
+STEP = 0.2      # seconds of a call to Google
 
 
 @dataclass
@@ -28,10 +29,13 @@ class Toll:
 
 
 def power_cuts(world: World, sessions: list[str], cuts: int) -> Toll:
-    toll = Toll()
-    with world.sending(sessions, open_at_most=60):
+    toll, faults = Toll(), world.stack.google.faults
+    # A task takes about a second, so that each of its steps is cut off now and then.
+    slow = faults.add("files.*", "lag", "before", count=None, ms=STEP * 1000)
+    with world.sending(sessions, open_at_most=100):
         for _ in range(cuts):
             _cut(world, toll)
+    faults.rules.remove(slow)
     world.settle(120)
     toll.lost = sum(promise.status == "lost" for promise in world.promises.values())
     world.known_doubles = set(world.history.doubles)
@@ -60,15 +64,13 @@ def _cut(world: World, toll: Toll) -> None:
         file.truncate(size)
     since = max(began, cut_at - 0.5)
     _count(world, toll, cut_at)
-    world.gaps.append((since, time.monotonic()))
     if dice.random() < 0.5:     # the runners were on the same machine
         for runner in world.runners:
             world.replace_runner(runner)
             world.deaths.by_hand["a runner"] += 1
-    world.reopen(since)
+    world.forgets(since)
     redis.start()
-    until(lambda: sum(p.open and p.at < cut_at for p in world.promises.values()) < 5,
-          "the tasks go on", 60)
+    until(lambda: sum(promise.at < cut_at for promise in world.open()) < 5, "the tasks go on", 60)
 
 
 def _watch(redis: Redis, seconds: float) -> dict[float, int]:

@@ -267,19 +267,26 @@ class World:
             thread.join()
 
     def _look_at(self, client: Client, promises: list[Promise]) -> None:
+        cuts = len(self.gaps)
         seen = [(promise, self.status(client, promise)) for promise in promises]
         # Looked at after the statuses: what is missing now was missing then.
         self.history.look()
         for promise, status in seen:
+            if cuts < len(self.gaps):
+                return      # some of them were told by a Redis that has forgotten it since
             if status == "finished" and not self.history.is_visible(promise.task_id):
                 promise.wrong.append("finished before its document is in place")
             if status == "failed" and not promise.ruined:
                 error = client.get(f"/api/v1/tasks/{promise.task_id}").json.get("error")
                 promise.wrong.append(f"failed without a permanent fault: {error}")
             if status in ("finished", "failed", "lost"):
-                with self._lock:
-                    promise.status, promise.ended = status, time.monotonic()
-                    self._open.pop(promise.task_id, None)
+                self._ends(promise, status, cuts)
+
+    def _ends(self, promise: Promise, status: str, cuts: int) -> None:
+        with self._lock:
+            if cuts == len(self.gaps):
+                promise.status, promise.ended = status, time.monotonic()
+                self._open.pop(promise.task_id, None)
 
     def _look_again(self, client: Client, promise: Promise) -> None:
         before, now = promise.status, self.status(client, promise)
@@ -301,9 +308,10 @@ class World:
             return None
         return reply.json["status"]
 
-    def reopen(self, since: float) -> None:
-        """What came or ended after this time may be as it was before."""
+    def forgets(self, since: float) -> None:
+        """Redis does, what came and ended after this time: that may be as it was before."""
         with self._lock:
+            self.gaps.append((since, time.monotonic()))
             for promise in self.promises.values():
                 if max(promise.at, promise.ended) > since and promise.status != "lost":
                     promise.status = "pending"
