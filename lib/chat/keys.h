@@ -10,7 +10,7 @@
  *                                           t:<task id>: each task's time of acceptance, negative
  *                                           when that task does not need the dialog any more
  *   c1:{tenant}:s:<len>:<id>:msgs    list   one entry a turn, see turn.h; only appended to
- *   c1:{tenant}:s:<len>:<id>:lock    hash   fence, until, owner, deleted: see turn_begin.lua;
+ *   c1:{tenant}:s:<len>:<id>:lock    hash   fence, until, owner, ticket, deleted: see turn_begin.lua;
  *                                           w:<member> of those who wait: alive until
  *   c1:{tenant}:s:<len>:<id>:wait    zset   those who wait for the lock, by order of arrival
  *   c1:{tenant}:s:<len>:<id>:kept    hash   a deleted session that running tasks still read;
