@@ -16,8 +16,9 @@
  *   RECALL | LOOK -> PARENT -> GENERATE -> KEEP -> CREATE -> READY
  *                     \--------- not yet made ------^  \-> LOOK    409: somebody made it
  *
- * An id that exists (409) and yet cannot be seen, lies in the bin, or is refused (400), is of no use
- * any more: it is replaced, at most once in a run. Any fault ends the run; those who wait are told. */
+ * An id that exists (409) and yet cannot be seen, lies in the bin, or is refused (400), is of no
+ * use any more: it is replaced, at most once in a run. Any fault ends the run; those who wait are
+ * told. */
 enum staging_state { IDLE, RECALL, LOOK, PARENT, GENERATE, KEEP, CREATE };
 
 enum { REPLACED_MAX = 1, REQUEST_MAX = 4096 };

@@ -100,7 +100,8 @@ LONG = pytest.mark.skipif("CONFAB_LONG" not in os.environ, reason="takes minutes
 
 
 @pytest.mark.parametrize("how", [stuck, killed, ended])
-@pytest.mark.parametrize("seconds", [0, pytest.param(30, marks=LONG), pytest.param(120, marks=LONG)])
+@pytest.mark.parametrize("seconds", [0, pytest.param(30, marks=LONG),
+                                     pytest.param(120, marks=LONG)])
 def test_however_long_it_is_away_both_go_on_soon(stacks, how, seconds):
     """0: until both have noticed, the runner on both of its connections."""
     stack = stacks()

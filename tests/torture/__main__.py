@@ -40,7 +40,8 @@ def options() -> tuple[argparse.Namespace, Setting]:
     }
     for field in dataclasses.fields(Setting):
         if field.name == "kills":
-            parser.add_argument("--pace", type=float, default=field.default, help="kills in a second")
+            parser.add_argument("--pace", type=float, default=field.default,
+                                help="kills in a second")
         else:
             default = random.randrange(1 << 31) if field.name == "seed" else field.default
             parser.add_argument("--" + field.name.replace("_", "-"), type=type(default),
@@ -93,8 +94,8 @@ def report(world: World, mayhem: Mayhem, seconds: float, found: list[str]) -> No
 
 def tell(toll: Toll, found: list[str]) -> None:
     say(f"{toll.cuts} power cuts, {toll.bytes / toll.cuts / 1024:.0f} kB of what Redis had "
-        f"acknowledged in the last second gone each time: of {toll.accepted} tasks accepted in those "
-        f"seconds {toll.lost} are not known any more; {toll.ended} had ended in them; "
+        f"acknowledged in the last second gone each time: of {toll.accepted} tasks accepted in "
+        f"those seconds {toll.lost} are not known any more; {toll.ended} had ended in them; "
         f"{toll.doubles} tasks have two documents in sight, {toll.unknown} documents in sight are "
         f"of no task; {len(found)} promises broken")
 

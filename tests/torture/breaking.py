@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tests.support.proc import until
 from tests.torture.world import World
@@ -121,7 +122,8 @@ class Mayhem:
         """To each child, and to whoever comes after it."""
         dice = self.world.random
         orders = [f"{point}=kill@{dice.randint(10, 40)}" for point in self.accept]
-        orders += [f"{point}=drop@{dice.randint(2, 9)}" for point in self.accept if "answer" in point]
+        orders += [f"{point}=drop@{dice.randint(2, 9)}" for point in self.accept
+                   if ".answer:" in point]
         self.world.replace_pool(CONFAB_FAILPOINTS=";".join(orders))
 
     def _orders(self) -> str:
@@ -149,9 +151,9 @@ class Mayhem:
 
     def _kill(self) -> None:
         world = self.world
-        what = world.random.choices([self._kill_runner, self._kill_child, self._freeze_runner],
-                                    [90, 8, 2])
-        what[0]()
+        [act] = world.random.choices([self._kill_runner, self._kill_child, self._freeze_runner],
+                                     [90, 8, 2])
+        act()
 
     def _kill_runner(self) -> None:
         runner = self.world.random.choice(self.world.runners)
@@ -242,7 +244,7 @@ class Troubles:
             self.run()
 
 
-def tear(log) -> None:
+def tear(log: Path) -> None:
     """As a kill in the middle of a write leaves it: nothing of what was acknowledged is missing."""
     with log.open("ab") as torn:
         torn.write(b"*3\r\n$3\r\nSET\r\n$7\r\nnothing\r\n$90\r\nhalf of")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.support.proc import until
 from tests.support.redis import Redis
@@ -88,7 +89,7 @@ def _count(world: World, toll: Toll, cut_at: float) -> None:
         toll.ended += promise.ended > cut_at
 
 
-def command_end(log, start: int, size: int) -> int:
+def command_end(log: Path, start: int, size: int) -> int:
     """Where the last command ends that stands before this place, from a place where one begins."""
     with log.open("rb") as file:
         file.seek(start)

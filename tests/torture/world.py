@@ -88,7 +88,7 @@ class Promise:
 
 
 class Deaths:
-    """Those at failure points, by point: each process writes its own down. And those by our hand."""
+    """By point those at failure points, as each process writes its own down; and those by hand."""
 
     def __init__(self, world: World) -> None:
         self.file = world.stack.directory / "died"
