@@ -12,15 +12,15 @@ local cursor, size, life = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 -- Two looks of a runner fit into it; with a short life, half of that.
 local SOON = math.min(120000, life / 2)
 
--- Has the record gone, as far as lists are concerned?
+-- Has the record expired? To ask makes Redis free it, which by itself is in no hurry.
 local function is_over(id)
     local task = q.task .. id
     local left = redis.call('PTTL', task)
-    if left < 0 then return left == -2 end
-    if left > SOON then return false end
-    local seen = redis.call('HMGET', task, 'tn', 'se')
-    redis.call('HDEL', session_key(q, seen[1], seen[2]), 't:' .. id)
-    return true
+    if left >= 0 and left <= SOON then
+        local seen = redis.call('HMGET', task, 'tn', 'se')
+        redis.call('HDEL', session_key(q, seen[1], seen[2]), 't:' .. id)
+    end
+    return left == -2
 end
 
 local function sweep_stream(index, from)
