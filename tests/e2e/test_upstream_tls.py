@@ -59,4 +59,5 @@ def test_all_connections_share_what_is_known_of_the_authorities(stack, model):
         one.finish()
     for stream in streams:
         stream.close()
-    assert grown / STREAMS < 300_000
+    # Parsed, they take two million; a connection, with sanitizers, up to half a million.
+    assert grown / STREAMS < 1_000_000
