@@ -5,6 +5,7 @@
 #include <fastcgi.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -59,6 +60,7 @@ int main(void)
 
     setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
     FCGX_Init();
+    signal(SIGTERM, SIG_DFL);   /* which it has taken to end an accept that waits */
     fcntl(FCGI_LISTENSOCK_FILENO, F_SETFL, O_NONBLOCK);
     epoll_ctl(epoll, EPOLL_CTL_ADD, FCGI_LISTENSOCK_FILENO, &listening);
     for (;;) {
