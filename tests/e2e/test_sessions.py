@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from tests.support.dialog import path_of
+from tests.support.seed import seed
 
 SESSIONS = "/api/v1/sessions"
 FORMATS = {"md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8",
@@ -76,19 +77,6 @@ def file_name(reply):
     assert kind == "attachment" and re.fullmatch(r'filename="[a-z0-9-]+\.\w+"', plain)
     assert full.startswith("filename*=UTF-8''")
     return unquote(full.removeprefix("filename*=UTF-8''"))
-
-
-def seed(stack, session, turns, answer="a" * 600):
-    """A dialog of this length, straight into Redis."""
-    key = f"c1:{{default}}:s:{len(session.encode())}:{session}"
-    entry = ('{"id":%d,"asked":1772357400000,"answered":1772357403210,"model":"gpt"}\n'
-             '{"role":"user","content":"question %d"},{"role":"assistant","content":"%s"}')
-    for first in range(1, turns + 1, 500):
-        stack.redis.command("RPUSH", f"{key}:msgs",
-                            *(entry % (n, n, answer)
-                              for n in range(first, min(first + 500, turns + 1))))
-    stack.redis.command("HSET", key, "created", "1772357400000", "updated", "1772357403210",
-                        "turns", str(turns))
 
 
 # Made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.stack import Stack
 
 
-def seed(stack: Stack, session: str, turns: int, answer: str) -> None:
+def seed(stack: Stack, session: str, turns: int, answer: str = "a" * 600) -> None:
     """A dialog of this length; answer is as it stands in JSON."""
     key = f"c1:{{default}}:s:{len(session.encode())}:{session}"
     entry = ('{"id":%d,"asked":1772357400000,"answered":1772357403210,"model":"gpt"}\n'
