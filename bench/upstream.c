@@ -2,9 +2,10 @@
  *
  *   upstream ADDRESS PORT [CERTIFICATE KEY]
  *
- * One process, one epoll; over TLS, if there is a certificate. Any POST is a chat completion: with "stream":true an event stream, else
- * one JSON object. The whole answer comes at once, unless the last message says
- * "#bench tokens=N gap_ms=G#": then N tokens, G ms apart, the first after a random part of G.
+ * One process, one epoll; over TLS, if there is a certificate. Any POST is a chat completion: with
+ * "stream":true an event stream, else one JSON object. The whole answer comes at once, unless the
+ * last message says "#bench tokens=N gap_ms=G#": then N tokens, G ms apart, the first after a random
+ * part of G.
  *
  * Each token's text is "t=<ns>; ", the monotonic clock as it was handed to the kernel. Whoever
  * reads it on this machine knows how long it was on its way. SIGTERM ends it. */

@@ -19,7 +19,8 @@ struct chat_reply {
 
 /* `event: delta`, or bare `data:` lines. False: the reader lags, see response_event. */
 bool chat_reply_delta(struct chat_reply *p, const char *text, size_t len);
-/* The end: `event: done` (without data where events are bare), or the whole answer. The request is gone. */
+/* The end: `event: done` (without data where events are bare), or the whole answer. The
+ * request is gone. */
 struct chat_end {
     const char        *text; size_t len;    /* for the whole reply */
     const char        *finish_reason;

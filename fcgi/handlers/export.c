@@ -5,8 +5,8 @@
  *
  * The last turn is read before the first, as the head of most formats tells when the dialog ended.
  * What is sent is the dialog as FIND saw it. A fault before the first byte is an ordinary error.
- * After it Redis may be away as long as a save would wait for it; then the file says itself that it is not complete, as
- * the status is spent and a length was not promised. */
+ * After it Redis may be away as long as a save would wait for it; then the file says itself that it
+ * is not complete, as the status is spent and a length was not promised. */
 
 #include "fcgi/handlers/export.h"
 

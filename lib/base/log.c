@@ -83,7 +83,8 @@ static bool put(const char *line, size_t len)
             return n > 0;
         state.no_socket = true;
     }
-    if (state.fd == STDERR_FILENO && !state.is_file && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
+    if (state.fd == STDERR_FILENO && !state.is_file &&
+        (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
         return false;           /* not ours to make non-blocking */
     return write(state.fd, line, len) > 0;
 }

@@ -86,7 +86,8 @@ typedef void task_accepted_fn(void *arg, const char *id, const struct err *e);
 struct task_call *task_accept(struct redis *r, const struct settings *s,
                               const struct task_request *q, task_accepted_fn *fn, void *arg);
 
-/* Another tenant's task is ERR_NO_TASK; tenant "": anybody's is found. t is borrowed during the callback. */
+/* Another tenant's task is ERR_NO_TASK; tenant "": anybody's is found. t is borrowed
+ * during the callback. */
 typedef void task_found_fn(void *arg, const struct task *t, const struct err *e);
 struct task_call *task_find(struct redis *r, const char *tenant, const char *id,
                             task_found_fn *fn, void *arg);

@@ -22,7 +22,8 @@ struct task_call *task_list(struct redis *r, const struct task_query *q, task_li
 /* What a client sent back as a cursor is one. */
 bool task_cursor_ok(const char *s, size_t len);
 
-/* tenant: "" = whosever the task is. e NULL: done. ERR_NO_TASK, ERR_SESSION_GONE, ERR_TASK_STATE: its status does not allow that. */
+/* tenant: "" = whosever the task is. e NULL: done. ERR_NO_TASK, ERR_SESSION_GONE,
+ * ERR_TASK_STATE: its status does not allow that. */
 typedef void task_changed_fn(void *arg, const struct err *e);
 /* A failed task becomes pending, as if it had never been tried, but keeps its document. */
 struct task_call *task_retry(struct redis *r, const char *tenant, const char *id,
