@@ -104,6 +104,7 @@ static void request_over(struct conn *c, bool keep)
 {
     struct conns *set = c->set;
 
+    set->on_over(c->request, set->arg);
     request_close(c->request);
     free(c->request);
     c->request = NULL;

@@ -24,6 +24,7 @@ struct conns {
     struct conn       *routed;      /* with its handler just now; NULL if it ended there */
     /* An idle one has something to say: its next request, or its end. */
     void             (*on_speaks)(struct conn *c, void *arg);
+    void             (*on_over)(struct request *r, void *arg);  /* r ends, and is freed next */
     void             (*on_fewer)(void *arg);    /* a request has ended, or an idle connection; must
                                                    not free the set */
     void              *arg;

@@ -37,6 +37,7 @@ struct gateway {
     struct arrival       *queue;        /* a ring; owned */
     size_t                head, queued, room;
     size_t                silent;       /* arrivals that have not said anything yet */
+    size_t                placed;       /* requests that have a place */
     bool                  has_waited;   /* for a sibling to take what there is to accept */
     bool                  cutting;
     loop_fn              *on_idle;
@@ -143,17 +144,42 @@ static struct conn *arrival_open(struct gateway *g, int fd)
     return c;
 }
 
-/* Answers that there is no place. Also used when we have no file left but the spare. */
-static void refuse(struct gateway *g, struct conn *c)
+/* Answers that there is no place, or no file. */
+static void refuse(struct request *r, const char *what)
 {
+    struct gateway *g = r->app->gateway;
     struct err e = ERR_NONE;
 
-    err_set(&e, ERR_POOL_BUSY, "%zu requests are under way, server.max_requests is %lld",
-            g->conns.count - 1, (long long)g->app->settings.server.max_requests);
+    err_set(&e, ERR_POOL_BUSY, "no %s is left, %zu requests are under way here", what,
+            g->conns.count - 1);
     e.retry_after = 1;
     if (g->app->pool)
         pool_mine(g->app->pool)->counts.rejected++;
-    response_error(c->request, &e);
+    response_error(r, &e);
+}
+
+bool gateway_take_place(struct request *r)
+{
+    struct gateway *g = r->app->gateway;
+
+    if (g->app->pool)
+        r->placed = pool_take_place(g->app->pool);
+    else
+        r->placed = g->placed < (size_t)g->app->settings.server.max_requests;
+    if (r->placed)
+        g->placed++;
+    else
+        refuse(r, "place");
+    return r->placed;
+}
+
+static void on_over(struct request *r, void *arg)
+{
+    struct gateway *g = arg;
+
+    g->placed -= r->placed;
+    if (r->placed && g->app->pool)
+        pool_give_place(g->app->pool);
 }
 
 /* No file is left for a connection that waits in the backlog: the spare one is spent on telling
@@ -171,7 +197,7 @@ static void out_of_files(struct gateway *g)
         c = arrival_open(g, fd);
         if (c && request_read(g, c, clock_us(), &how)) {
             c->keep = false;    /* its file is needed for the next; this once we close it */
-            refuse(g, c);
+            refuse(c->request, "file");
         }
     } else if (fd >= 0) {
         close(fd);
@@ -265,9 +291,7 @@ static void request_start(struct gateway *g, struct conn *c, int64_t at_us)
 
     if (!request_read(g, c, at_us, &how))
         return;
-    if (g->conns.count > (size_t)g->app->settings.server.max_requests) {
-        refuse(g, c);
-    } else if (how == INTAKE_TOO_LARGE) {
+    if (how == INTAKE_TOO_LARGE) {
         err_set(&e, ERR_TOO_LARGE, "the body may have at most %zu bytes", g->intake.max_body);
         response_error(c->request, &e);
     } else {
@@ -356,6 +380,7 @@ struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *ro
         .base = loop_base(app->loop),
         .max_unsent = (size_t)app->settings.server.max_unsent,
         .on_speaks = on_speaks_again,
+        .on_over = on_over,
         .on_fewer = on_fewer,
         .arg = g,
     };

@@ -5,8 +5,11 @@
  *
  * Connections are accepted as fast as they come, so that the listen backlog never fills, and
  * started a few at a time per turn of the loop. A child that has more requests than a sibling waits
- * a moment before it takes the next connections. Beyond server.max_requests a request is answered
- * at once with 503 pool_busy. */
+ * a moment before it takes the next connections.
+ *
+ * A request that may have to wait for somebody takes a place. Each child brings
+ * server.max_requests of them into the pool, and any child may take them: kept connections come
+ * where they were, not where there is room. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +30,9 @@ struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *ro
 void gateway_drain(struct gateway *g, loop_fn *on_idle, void *arg);
 /* Only when the handlers' requests have ended, or their memory does not matter any more. */
 void gateway_free(struct gateway *g);
+/* A place, held until the request ends. False: all are taken; then r has been answered, at once, with
+ * 503 pool_busy. */
+bool gateway_take_place(struct request *r);
 size_t gateway_active(const struct gateway *g);
 
 #endif

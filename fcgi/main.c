@@ -72,7 +72,9 @@ static enum err_code app_open(struct app *app, struct err *e)
         return err_set(e, ERR_INTERNAL, "out of memory");
     if (apikeys_new(app->loop, app->redis, &app->settings, &app->apikeys, e) != ERR_OK)
         return e->code;
-    return pool_join(app->settings.server.runtime_dir, "pool", &app->pool, e);
+    if (pool_join(app->settings.server.runtime_dir, "pool", &app->pool, e) == ERR_OK)
+        pool_mine(app->pool)->places = app->settings.server.max_requests;
+    return e->code;
 }
 
 static void app_close(struct app *app)

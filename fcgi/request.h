@@ -55,6 +55,7 @@ struct request {
     char          *body;                    /* owned, NULL when there is none */
     size_t         body_len;
     struct apikey *key;                     /* a reference; NULL on a route that needs none */
+    bool           placed;                  /* holds a place, gateway_take_place */
     bool           operators;               /* came in on their listener, not the public one */
     const char    *tenant;                  /* the key's; "default" when none was needed */
     /* Told once when the client leaves before the response has ended; NULL = nobody cares. It

@@ -5,6 +5,7 @@
 #include "fcgi/access.h"
 #include "fcgi/app.h"
 #include "fcgi/cors.h"
+#include "fcgi/gateway.h"
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/response.h"
 
@@ -12,6 +13,7 @@
 #define KEY  ACCESS_REQUEST
 #define TURN ACCESS_TURN
 
+/* Who needs no key, and so can be answered at once, takes no place of the pool either. */
 struct route {
     enum method method;         /* a GET answers HEAD as well */
     const char *pattern;        /* {name} matches one segment that is not empty */
@@ -146,7 +148,8 @@ void routes_dispatch(struct request *r)
         no_route(r, &allow);
     } else {
         r->route = route->pattern;
-        access_check(r, route->access, route->handle);
+        if (route->access == OPEN || gateway_take_place(r))
+            access_check(r, route->access, route->handle);
     }
     buf_close(&allow);
 }

@@ -41,7 +41,8 @@ const struct conf_row settings_rows[] = {
            "2", 1, 256, "how many confab-fcgi processes share the work"),
     NUMBER(CONF_INT, "server", "max_requests", "MAX_REQUESTS", server.max_requests,
            "0", 0, 1000000,
-           "requests one process holds at once; 0 = what its open files allow, at most 8000"),
+           "places for requests that one process brings into the pool; "
+           "0 = what its open files allow, at most 8000"),
     NUMBER(CONF_SIZE, "server", "max_body", "MAX_BODY", server.max_body,
            "1m", KIB, 64 * MIB, "largest request body"),
     NUMBER(CONF_SIZE, "server", "max_user_text", "MAX_USER_TEXT", server.max_user_text,
@@ -296,10 +297,11 @@ static bool check(const struct settings *s, FILE *report)
     return c.ok;
 }
 
-/* Two descriptors a request, the client's and the model's, and some for ourselves. */
+/* Two descriptors a request, the client's and the model's; and some for ourselves, connections that
+ * the web server keeps, and requests that happen to take places of a sibling. */
 static int64_t requests_by_open_files(void)
 {
-    enum { OURS = 64, MOST = 8000 };
+    enum { OURS = 320, MOST = 8000 };
     struct rlimit files;
 
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max >= 2 * MOST + OURS)

@@ -47,7 +47,7 @@ struct upstream_settings {
 struct settings {
     struct {
         int64_t children;               /* how many confab-fcgi multiwatch keeps alive */
-        int64_t max_requests;           /* requests that one child holds at once, never 0 */
+        int64_t max_requests;           /* places that one child brings, never 0 */
         int64_t max_body;
         int64_t max_user_text;
         int64_t max_unsent;             /* bytes that wait for a slow reader */

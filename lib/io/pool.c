@@ -13,7 +13,10 @@
 
 /* The file's name carries the layout's version, so that during an upgrade old and new processes
  * never read each other's slots. A slot fills whole cache lines: nobody slows a neighbour down. */
-enum { SLOT_BYTES = 384, FILE_BYTES = POOL_SLOTS * SLOT_BYTES, LAYOUT = 2, PATH_BYTES = 4096 };
+enum { SLOT_BYTES = 384, SLOTS_BYTES = POOL_SLOTS * SLOT_BYTES, LAYOUT = 3, PATH_BYTES = 4096 };
+/* After the slots: how many processes have ever joined. */
+typedef _Atomic uint64_t joined_count;
+enum { FILE_BYTES = SLOTS_BYTES + sizeof(joined_count) };
 
 _Static_assert(sizeof(struct pool_slot) <= SLOT_BYTES, "a slot must fit its place");
 
@@ -22,11 +25,17 @@ struct pool {
     char  *page;        /* mapped, shared */
     size_t mine;        /* POOL_SLOTS: none, we only look */
     size_t siblings[POOL_SLOTS], sibling_count;     /* their slots */
+    uint64_t met;       /* how many had joined when we last looked */
 };
 
 static struct pool_slot *slot_at(const struct pool *p, size_t i)
 {
     return (struct pool_slot *)(void *)(p->page + i * SLOT_BYTES);
+}
+
+static joined_count *joined(const struct pool *p)
+{
+    return (joined_count *)(void *)(p->page + SLOTS_BYTES);
 }
 
 /* The lock belongs to the open file, so another one of the same process counts as foreign, and
@@ -164,8 +173,10 @@ enum err_code pool_join(const char *dir, const char *name, struct pool **out, st
 {
     enum err_code code = pool_new(open_file, dir, name, out, e);
 
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
         begin_slot(pool_mine(*out));
+        ++*joined(*out);
+    }
     return code;
 }
 
@@ -197,6 +208,7 @@ size_t pool_living(struct pool *p, struct pool_slot *out, size_t max)
 
 void pool_meet(struct pool *p)
 {
+    p->met = *joined(p);
     p->sibling_count = 0;
     for (size_t i = 0; i < POOL_SLOTS; i++)
         if (i != p->mine && slot_is_taken(p, i))
@@ -214,6 +226,41 @@ uint64_t pool_least_active(const struct pool *p)
             least = s->active;
     }
     return least;
+}
+
+static int64_t places_left(struct pool *p)
+{
+    const struct pool_slot *mine = pool_mine(p);
+    int64_t left = mine->places - mine->taken;
+
+    if (p->met != *joined(p))
+        pool_meet(p);
+    for (size_t i = 0; i < p->sibling_count; i++) {
+        const struct pool_slot *s = slot_at(p, p->siblings[i]);
+
+        if (!s->draining)
+            left += s->places - s->taken;
+    }
+    return left;
+}
+
+/* Who takes first and looks then sees all who took before. Of those who looked and give way again
+ * the last one sees that, if it was only they who filled the pool, and tries once more. */
+bool pool_take_place(struct pool *p)
+{
+    for (;;) {
+        atomic_fetch_add(&pool_mine(p)->taken, 1);
+        if (places_left(p) >= 0)
+            return true;
+        pool_give_place(p);
+        if (places_left(p) <= 0)
+            return false;
+    }
+}
+
+void pool_give_place(struct pool *p)
+{
+    atomic_fetch_sub(&pool_mine(p)->taken, 1);
 }
 
 struct pool_counts pool_totals(const struct pool *p)

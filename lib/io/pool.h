@@ -4,6 +4,7 @@
  * child can say how many live and what they have done. A slot is held by a lock on its bytes,
  * which the kernel gives up when the process dies, however it dies. */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,8 @@ struct pool_slot {
     int64_t  started_at;         /* wall ms */
     int64_t  turned_at;          /* wall ms when its loop last turned */
     uint64_t active, streams;    /* requests, those accepted and not read yet among them */
+    int64_t  places;             /* that it brings into the pool */
+    _Atomic int64_t taken;       /* places that its requests hold, whoever brought them */
     struct pool_counts counts;
     struct pool_counts past;     /* of those who held this slot before */
     int64_t  cool_until[POOL_UPSTREAMS];    /* wall ms; 0 = well */
@@ -46,6 +49,12 @@ size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
  * requests. UINT64_MAX: there is none. Costs next to nothing; pool_meet some 100 us. */
 uint64_t pool_least_active(const struct pool *p);
 void pool_meet(struct pool *p);
+/* A place in the pool, for a request of this process. The places that the processes bring are one
+ * stock, of those that take new requests: never are more taken than there are, and of several who
+ * ask for the last one at once one gets it. Nothing is locked. What a dead process held is free when
+ * another joins in its place; else it goes, with what it brought, at the next pool_meet. */
+bool pool_take_place(struct pool *p);
+void pool_give_place(struct pool *p);
 /* Of all processes there have been, dead ones too, since the file was made. */
 struct pool_counts pool_totals(const struct pool *p);
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -157,17 +156,10 @@ def test_no_request_fails_while_children_are_replaced_one_by_one(stacks):
 def test_nginx_keeps_its_connections_for_a_moment(stacks):
     """A drain waits for nginx to close them."""
     stack = stacks(runner=False)
-    until(lambda: _connections(stack) == 0, "nginx has closed what it kept")
+    until(lambda: stack.pool.connections() == 0, "nginx has closed what it kept")
     until(lambda: all(stack.client.get("/api/v1/health").status == 200 and
-                      _connections(stack) > 0 for _ in range(20)), "one is kept, always")
-    until(lambda: _connections(stack) == 0, "nginx has closed it")
-
-
-def _connections(stack):
-    """Of nginx to the children."""
-    path, connected = str(stack.pool.socket), "03"
-    sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-    return sum(words[-1] == path and words[5] == connected for words in sockets)
+                      stack.pool.connections() > 0 for _ in range(20)), "one is kept, always")
+    until(lambda: stack.pool.connections() == 0, "nginx has closed it")
 
 
 def test_a_reload_of_nginx_cuts_nothing(stacks):

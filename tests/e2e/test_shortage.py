@@ -60,8 +60,10 @@ def test_thousands_of_connections_in_one_second(stacks):
     _as_before(stack)
 
 
-def test_who_finds_no_place_hears_so_at_once(stacks):
-    stack = stacks(runner=False, children=1, LOG_LEVEL="error", MAX_REQUESTS=100)
+@pytest.mark.parametrize("children", [1, 2])
+def test_who_finds_no_place_hears_so_at_once(stacks, children):
+    stack = stacks(runner=False, children=children, LOG_LEVEL="error",
+                   MAX_REQUESTS=100 // children)
     stack.model.otherwise = lambda asked: stack.model.say("x", first_delay=2)
     answers = _storm(stack, 1000, seconds=0.2)
     assert _counts(answers) == {200: 100, 503: 900}

@@ -42,6 +42,12 @@ class Pool(Process):
         self.expected_deaths += 1
         os.kill(pid, how)
 
+    def connections(self) -> int:
+        """Of nginx to the children."""
+        path, connected = str(self.socket), "03"
+        sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+        return sum(words[-1] == path and words[5] == connected for words in sockets)
+
     def crashes(self) -> list[str]:
         found = super().crashes()
         died = self.logged().count(_DIED)

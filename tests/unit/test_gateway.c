@@ -49,6 +49,8 @@ static void on_drained(void *arg)
 /* /echo answers with the body; anything else is held until the test or the client ends it. */
 static void route(struct request *r)
 {
+    if (!gateway_take_place(r))
+        return;
     routed++;
     body_len = r->body_len;
     if (strcmp(r->target, "/echo") == 0) {
@@ -610,11 +612,12 @@ START_TEST(without_files_a_request_is_told_so_and_later_ones_are_served)
 }
 END_TEST
 
-static struct pool *join(const char *dir)
+static struct pool *join(const char *dir, int places)
 {
     struct pool *pool;
 
     ck_assert_int_eq(pool_join(dir, "test", &pool, NULL), ERR_OK);
+    pool_mine(pool)->places = places;
     return pool;
 }
 
@@ -630,13 +633,12 @@ START_TEST(children_share_what_comes)
     struct app *other = fcgi_app();
     struct fcgi_client *c[MANY];
 
-    app->pool = join(dir);
-    other->pool = join(dir);
+    app->pool = join(dir, MANY);
+    other->pool = join(dir, MANY);
     pool_meet(app->pool);
     pool_meet(other->pool);
     other->gateway = gateway_new(other, listen_fd, route);
     loop_raise_file_limit();
-    app->settings.server.max_requests = other->settings.server.max_requests = MANY;
     for (int i = 0; i < MANY; i++)
         c[i] = ask("/hold", NULL, 0);
     while (routed < MANY) {
@@ -659,16 +661,49 @@ START_TEST(children_share_what_comes)
 }
 END_TEST
 
+/* Whom it comes to does not matter, and a kept connection comes to the same each time. */
+START_TEST(all_places_of_the_pool_are_taken_before_anyone_is_refused)
+{
+    enum { PLACES = 5, OURS = PLACES + 1 };
+    const char *dir = support_dir();
+    struct pool *sibling;
+    struct fcgi_client *c[2 * PLACES];
+
+    app->pool = join(dir, PLACES);
+    sibling = join(dir, PLACES);
+    for (int i = 0; i < 2 * PLACES - OURS; i++)
+        ck_assert(pool_take_place(sibling));
+    for (int i = 0; i < 2 * PLACES; i++)
+        c[i] = ask_and_keep("/hold", NULL, 0);
+    for (int i = OURS; i < 2 * PLACES; i++) {
+        support_until(app->loop, &c[i]->ended);
+        ck_assert_int_eq(fcgi_status(c[i]), 503);
+    }
+    ck_assert_int_eq(routed, OURS);
+    ck_assert(!pool_take_place(sibling));
+    response_end(held[0]);
+    held[0] = NULL;
+    support_until(app->loop, &c[0]->ended);
+    ck_assert(pool_take_place(sibling));
+    for (int i = 0; i < 2 * PLACES; i++)
+        fcgi_leave(c[i]);
+    support_until_count(app->loop, &gone, OURS - 1);
+    ck_assert_int_eq(pool_mine(app->pool)->taken, 0);
+    pool_leave(app->pool);
+    app->pool = NULL;
+    pool_leave(sibling);
+}
+END_TEST
+
 START_TEST(what_a_stuck_sibling_leaves_is_taken_all_the_same)
 {
     enum { MANY = 1000 };
     const char *dir = support_dir();
-    struct pool *stuck = join(dir);
+    struct pool *stuck = join(dir, MANY);
     struct fcgi_client *c[MANY];
 
-    app->pool = join(dir);
+    app->pool = join(dir, MANY);
     pool_meet(app->pool);
-    app->settings.server.max_requests = MANY;
     for (int i = 0; i < MANY; i++)
         c[i] = ask("/hold", NULL, 0);
     support_until_count(app->loop, &routed, MANY);
@@ -798,6 +833,7 @@ int main(void)
 #endif
     tcase_add_test(io, without_files_a_request_is_told_so_and_later_ones_are_served);
     tcase_add_test(io, children_share_what_comes);
+    tcase_add_test(io, all_places_of_the_pool_are_taken_before_anyone_is_refused);
     tcase_add_test(io, what_a_stuck_sibling_leaves_is_taken_all_the_same);
     suite_add_tcase(suite, io);
     tcase_add_checked_fixture(end, setup, teardown);

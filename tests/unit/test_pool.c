@@ -1,5 +1,7 @@
 /* The scoreboard of a pool's processes. */
 #include <check.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +30,8 @@ static void teardown(void)
     pool_leave(pool);
 }
 
-/* A process of the pool that has joined when this returns, and waits to be killed. */
+/* A process of the pool that has joined and taken its one place when this returns, and waits to be
+ * killed. */
 static pid_t fork_member(uint64_t requests)
 {
     int ready[2];
@@ -42,6 +45,8 @@ static pid_t fork_member(uint64_t requests)
 
         if (pool_join(dir, "test", &own, NULL) == ERR_OK) {
             pool_mine(own)->counts.requests = requests;
+            pool_mine(own)->places = 1;
+            pool_take_place(own);
             (void)!write(ready[1], "x", 1);
         }
         for (;;)
@@ -176,6 +181,122 @@ START_TEST(the_least_active_is_a_sibling_that_takes_requests)
 }
 END_TEST
 
+static struct pool *join(int places)
+{
+    struct pool *p;
+
+    ck_assert_int_eq(pool_join(dir, "test", &p, NULL), ERR_OK);
+    pool_mine(p)->places = places;
+    return p;
+}
+
+START_TEST(all_places_can_be_taken_by_whoever_asks_and_not_one_more)
+{
+    struct pool *sibling = join(3), *ending = join(5);
+
+    pool_mine(pool)->places = 2;
+    pool_mine(ending)->draining = 1;    /* what it holds and what it brings are out of account */
+    pool_mine(ending)->taken = 4;
+    for (int i = 0; i < 4; i++)
+        ck_assert(pool_take_place(pool));
+    ck_assert(pool_take_place(sibling));
+    ck_assert(!pool_take_place(sibling));
+    ck_assert(!pool_take_place(pool));
+    pool_give_place(pool);
+    ck_assert(pool_take_place(sibling));
+    ck_assert(!pool_take_place(pool));
+    pool_leave(sibling);
+    pool_leave(ending);
+}
+END_TEST
+
+START_TEST(who_joins_brings_its_places_at_once)
+{
+    struct pool *late;
+
+    pool_mine(pool)->places = 1;
+    ck_assert(pool_take_place(pool));
+    ck_assert(!pool_take_place(pool));
+    late = join(2);
+    ck_assert(pool_take_place(pool));
+    ck_assert(pool_take_place(late));
+    ck_assert(!pool_take_place(pool));
+    ck_assert(!pool_take_place(late));
+    pool_leave(late);
+}
+END_TEST
+
+START_TEST(what_a_killed_process_held_is_free_as_soon_as_it_is_replaced)
+{
+    pid_t member = fork_member(0);
+    struct pool *next;
+
+    pool_mine(pool)->places = 1;
+    ck_assert(pool_take_place(pool));
+    ck_assert(!pool_take_place(pool));
+    end_member(member);
+    ck_assert(!pool_take_place(pool));
+    next = join(1);
+    ck_assert(pool_take_place(pool));
+    ck_assert(!pool_take_place(pool));
+    pool_leave(next);
+    pool_meet(pool);
+    pool_give_place(pool);
+    ck_assert(!pool_take_place(pool));      /* its own place is left to it, and taken */
+}
+END_TEST
+
+enum { RACES = 100000 };
+
+struct racer {
+    struct pool *pool;
+    atomic_int  *arrived, *holding;     /* of both */
+    int          won;
+};
+
+static void wait_for_both(struct racer *r, int meeting)
+{
+    ++*r->arrived;
+    while (*r->arrived < 2 * meeting)
+        sched_yield();
+}
+
+static void *race(void *arg)
+{
+    struct racer *r = arg;
+
+    for (int i = 0; i < RACES; i++) {
+        bool taken;
+
+        wait_for_both(r, 2 * i + 1);
+        taken = pool_take_place(r->pool);
+        if (taken && ++*r->holding == 1)
+            r->won++;
+        wait_for_both(r, 2 * i + 2);
+        if (taken) {
+            --*r->holding;
+            pool_give_place(r->pool);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(of_two_who_ask_for_the_last_place_at_once_one_gets_it)
+{
+    atomic_int arrived = 0, holding = 0;
+    struct racer one = { join(1), &arrived, &holding, 0 };
+    struct racer two = { join(0), &arrived, &holding, 0 };
+    pthread_t racer;
+
+    pthread_create(&racer, NULL, race, &two);
+    race(&one);
+    pthread_join(racer, NULL);
+    ck_assert_int_eq(one.won + two.won, RACES);
+    pool_leave(one.pool);
+    pool_leave(two.pool);
+}
+END_TEST
+
 START_TEST(pools_of_other_names_do_not_count)
 {
     struct pool *other;
@@ -218,6 +339,10 @@ int main(void)
     tcase_add_test(tc, who_only_looks_takes_no_slot_and_makes_no_file);
     tcase_add_test(tc, all_slots_can_be_taken_and_not_one_more);
     tcase_add_test(tc, the_least_active_is_a_sibling_that_takes_requests);
+    tcase_add_test(tc, all_places_can_be_taken_by_whoever_asks_and_not_one_more);
+    tcase_add_test(tc, who_joins_brings_its_places_at_once);
+    tcase_add_test(tc, what_a_killed_process_held_is_free_as_soon_as_it_is_replaced);
+    tcase_add_test(tc, of_two_who_ask_for_the_last_place_at_once_one_gets_it);
     tcase_add_test(tc, pools_of_other_names_do_not_count);
     tcase_add_test(tc, a_missing_folder_is_made_and_one_that_cannot_be_is_named);
     suite_add_tcase(suite, tc);

@@ -18,6 +18,12 @@ static struct request *r;
 static struct fcgi_client *client;
 static int ended;
 
+static void on_over(struct request *request, void *arg)
+{
+    (void)arg;
+    ck_assert_ptr_eq(request, r);
+}
+
 static void on_fewer(void *arg)
 {
     (void)arg;
@@ -32,7 +38,7 @@ static void setup(void)
     app = fcgi_app();
     ended = 0;
     conns = (struct conns){ .base = loop_base(app->loop), .max_unsent = 64 << 10,
-                            .on_fewer = on_fewer };
+                            .on_over = on_over, .on_fewer = on_fewer };
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     c = conn_new(&conns, fds[0]);
     r = calloc(1, sizeof(*r));
