@@ -42,7 +42,7 @@ def verdicts(r: dict[str, Any]) -> list[Verdict]:
         c = r["cap"]
         odd = set(c["how"]) - {"503 pool_busy"}
         add(f"{c['asked']} streams, {c['places']} places: served", str(c["served"]),
-            f"{c['places'] // 2}..{c['places']}", c["places"] // 2 <= c["served"] <= c["places"])
+            str(c["places"]), c["served"] == c["places"])
         add("  the others: 503 with Retry-After, within", _ms(c["refused_ms"]["max"]), "<= 2000 ms",
             not odd and c["refused_ms"]["max"] <= 2000)
     report_tasks.verdicts(r, add)
