@@ -65,6 +65,8 @@ void session_turn_wake(struct session_turn *t)
         session_turn_enter(t, TURN_LOOK);
     else if (t->state == TURN_LOOK)
         session_turn_enter(t, TURN_LOOK_TWICE);
+    else if (t->state == TURN_HELD && !t->call)
+        session_turn_renew(t);
 }
 
 void session_drop(struct session_turn *t)

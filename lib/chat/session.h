@@ -6,7 +6,9 @@
  * reads the window (one round trip), renewed here while the turn lives, and given up in the
  * script that saves (the second round trip). Every lock raises the session's fence number; a
  * save under an older number is refused, so a stalled child that wakes up cannot damage what
- * came after it.
+ * came after it. A lock that nobody waits for is kept in Redis' memory alone, as it need not be
+ * synced for anybody: after a restart or a failover its holder takes it again, or, if another was
+ * quicker, its save is refused.
  *
  * Who finds the lock taken waits in a queue kept in Redis, first come first served, is woken
  * over pub/sub, and looks by itself every half lease in case the owner or the message was lost.

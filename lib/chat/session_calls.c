@@ -117,11 +117,13 @@ struct redis_call *session_call_renew(struct session_turn *t, redis_fn *fn)
     const struct settings *s = t->sessions->settings;
     struct turn_keys k = keys_of(t);
     struct redis_arg keys[] = { key_arg(&k.lock), key_arg(&k.idem) };
+    struct me me = me_of(t);
     struct args a = { .argc = 0 };
 
     add_number(&a, t->fence);
     add_number(&a, s->session.lease);
     add_number(&a, session_lock_life(s));
+    add(&a, redis_str(me.s));
     return call(t, DEFAULT_TIMEOUT, &lua_turn_renew, keys, 2, &a, fn);
 }
 

@@ -32,6 +32,7 @@ static void on_renewed(void *arg, const struct redisReply *reply, const struct e
 
 void session_turn_renew(struct session_turn *t)
 {
+    timer_stop(&t->timer);
     t->call = session_call_renew(t, on_renewed);
     if (!t->call)
         session_turn_try_again(t);

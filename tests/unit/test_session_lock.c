@@ -519,15 +519,65 @@ START_TEST(a_stalled_owner_may_save_as_long_as_nobody_has_begun)
 }
 END_TEST
 
-START_TEST(a_turn_whose_lock_is_forgotten_is_not_saved)
+static void forget_lock(void)
+{
+    free(support_redis_ask(redis_server, "DEL " HASH ":lock"));
+}
+
+START_TEST(a_turn_whose_lock_is_forgotten_is_saved_as_long_as_nobody_has_begun)
 {
     struct user *first = holder_of(a);
 
-    free(support_redis_ask(redis_server, "DEL " HASH ":lock"));
+    forget_lock();
+    save_now(first);
+    ck_assert_int_eq(holder_of(b)->number, 2);
+}
+END_TEST
+
+/* The second one is at its turn yet, or its turn is stored, and its lock forgotten again. */
+START_TEST(a_turn_whose_lock_is_forgotten_is_not_saved_once_another_has_begun)
+{
+    struct user *first = holder_of(a), *second;
+
+    forget_lock();
+    second = holder_of(b);
+    if (_i) {
+        save_now(second);
+        forget_lock();
+    }
     user_save(first, "late", "late");
     user_until_saved(first);
     ck_assert_int_eq(first->failed, ERR_NOT_SAVED);
-    expect("0", "EXISTS " HASH ":msgs");
+    if (!_i)
+        save_now(second);
+    expect("1", "LLEN " HASH ":msgs");
+}
+END_TEST
+
+static bool lock_is_back(void *arg)
+{
+    char *exists = support_redis_ask(redis_server, "EXISTS " HASH ":lock");
+    bool is_back = strcmp(exists, "1") == 0;
+
+    (void)arg;
+    free(exists);
+    return is_back;
+}
+
+START_TEST(a_lock_that_is_forgotten_is_taken_again_by_its_holder)
+{
+    struct user *first, *second;
+
+    settings.session.lease = _i ? 10 * 60 * 1000 : 3 * SHORT_LEASE_MS;
+    first = holder_of(a);
+    forget_lock();
+    if (_i)     /* as when Redis was away: it does not wait for the next renewal */
+        free(support_redis_ask(redis_server, "CLIENT KILL TYPE pubsub"));
+    support_until_true(loop, lock_is_back, NULL);
+    second = waiter_of(b, 1);
+    save_now(first);
+    user_until_begun_now(second);
+    ck_assert_int_eq(second->number, 2);
 }
 END_TEST
 
@@ -543,7 +593,7 @@ START_TEST(every_grant_has_a_larger_fence_also_after_the_lock_was_forgotten)
         free(fence);
         ck_assert(i == 0 || fences[i] > fences[i - 1]);
         if (i == 1)
-            free(support_redis_ask(redis_server, "DEL " HASH ":lock"));
+            forget_lock();
         user_drop(u);
     }
 }
@@ -586,7 +636,9 @@ static void add_stuck_tests(TCase *c)
     tcase_add_test(c, a_stalled_owner_that_gives_up_does_not_free_anothers_lock);
     tcase_add_test(c, a_stalled_owner_renews_no_lock_that_is_not_its_own);
     tcase_add_test(c, a_stalled_owner_may_save_as_long_as_nobody_has_begun);
-    tcase_add_test(c, a_turn_whose_lock_is_forgotten_is_not_saved);
+    tcase_add_test(c, a_turn_whose_lock_is_forgotten_is_saved_as_long_as_nobody_has_begun);
+    tcase_add_loop_test(c, a_turn_whose_lock_is_forgotten_is_not_saved_once_another_has_begun, 0, 2);
+    tcase_add_loop_test(c, a_lock_that_is_forgotten_is_taken_again_by_its_holder, 0, 2);
     tcase_add_test(c, every_grant_has_a_larger_fence_also_after_the_lock_was_forgotten);
 }
 

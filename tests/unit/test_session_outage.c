@@ -20,12 +20,17 @@ static void setup(void)
     b = child_new();
 }
 
-static struct user *holder_of(struct child *c)
+static struct user *holder_of_session(struct child *c, const char *session)
 {
-    struct user *u = user_begin(c, "s");
+    struct user *u = user_begin(c, session);
 
     user_until_begun_now(u);
     return u;
+}
+
+static struct user *holder_of(struct child *c)
+{
+    return holder_of_session(c, "s");
 }
 
 static bool is_away(void *arg)
@@ -52,7 +57,8 @@ START_TEST(a_save_goes_over_a_restart_of_redis_and_is_one_entry)
     user_until_saved(u);
     ck_assert(u->saved);
     expect("1", "LLEN " HASH ":msgs");
-    expect("0", "HGET " HASH ":lock until");
+    support_until_true(loop, is_back, b);
+    ck_assert_int_eq(holder_of(b)->number, 2);
 }
 END_TEST
 
@@ -270,6 +276,22 @@ START_TEST(a_turn_that_runs_through_an_outage_keeps_its_lock)
 }
 END_TEST
 
+/* What stands of a lock in the append-only file, found by a Redis that has nothing else. */
+START_TEST(only_a_lock_that_somebody_waits_for_outlives_redis)
+{
+    holder_of(a);
+    if (_i) {
+        user_begin(b, "s");
+        until_queue_has("s", 1);
+    }
+    user_drop(holder_of_session(a, "other"));
+    support_redis_kill(redis_server);
+    support_redis_again(redis_server);
+    expect(_i ? "2" : "0", "EXISTS " HASH ":lock " HASH ":wait");
+    expect("0", "EXISTS c1:{default}:s:5:other:lock");
+}
+END_TEST
+
 /* A key of another type: the script fails, which no repeat would mend. */
 START_TEST(a_save_that_redis_refuses_is_not_tried_again)
 {
@@ -307,6 +329,7 @@ int main(void)
     tcase_add_test(outage, a_waiter_hears_when_redis_goes_away);
     tcase_add_test(outage, a_wake_up_lost_with_the_subscription_is_made_good_by_the_next_one);
     tcase_add_test(outage, a_turn_that_runs_through_an_outage_keeps_its_lock);
+    tcase_add_loop_test(outage, only_a_lock_that_somebody_waits_for_outlives_redis, 0, 2);
     tcase_add_test(outage, a_save_that_redis_refuses_is_not_tried_again);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

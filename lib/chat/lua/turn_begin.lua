@@ -67,7 +67,7 @@ end
 -- the dead would hold the session until the clock has caught up; the living renew it anyway.
 local function left_at_most(life, field, left)
     if left <= life then return left end
-    redis.call('HSET', lock, field, digits(now + life))
+    write_lock(false, 'HSET', lock, field, digits(now + life))
     return life
 end
 
@@ -90,6 +90,9 @@ if not mine and (left > 0 or (first and first ~= me)) then
         redis.call('ZADD', wait, ticket, me)
     end
     redis.call('HSET', lock, 'w:' .. me, digits(now + wait_life))
+    if left > 0 then
+        redis.call('HSET', lock, 'fence', fence, 'until', digits(now + left), 'owner', held[4])
+    end
     redis.call('PEXPIRE', lock, lock_life)
     redis.call('PEXPIRE', wait, lock_life)
     if left == 0 then queue_wake(lock, wait) end
@@ -105,8 +108,9 @@ end
 if first == me then queue_leave(lock, wait, me) end
 local aged = not fence or half_life(fence) ~= half_life(now_us)
 if not mine then fence = digits(next_number(fence)) end
-redis.call('HSET', lock, 'fence', fence, 'until', digits(now + lease), 'owner', me)
-if aged then redis.call('PEXPIRE', lock, lock_life) end
+local kept = held[3] or idem ~= ''
+write_lock(kept, 'HSET', lock, 'fence', fence, 'until', digits(now + lease), 'owner', me)
+if aged or idem ~= '' then write_lock(kept, 'PEXPIRE', lock, lock_life) end
 if idem ~= '' then
     redis.call('HSET', idem, 'says', says, 'state', 'running', 'fence', fence)
     redis.call('PEXPIRE', idem, lease)

@@ -11,9 +11,9 @@
 local lock, wait, idem = KEYS[1], KEYS[2], KEYS[3]
 local me = ARGV[1]
 
-local held = redis.call('HMGET', lock, 'owner', 'fence', 'until')
+local held = redis.call('HMGET', lock, 'owner', 'fence', 'until', 'ticket')
 if held[1] == me and held[3] ~= '0' then
-    redis.call('HSET', lock, 'until', 0)
+    write_lock(held[4] or idem ~= '', 'HSET', lock, 'until', 0)
     if idem ~= '' then
         local record = redis.call('HMGET', idem, 'fence', 'state')
         if record[1] == held[2] and record[2] == 'running' then redis.call('DEL', idem) end

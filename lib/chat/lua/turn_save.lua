@@ -1,9 +1,10 @@
 -- turn_save: append the turn, record it under its Idempotency-Key, give the lock up, wake the
 -- next who waits. All of it or nothing.
 --
--- Promises: saves only under the session's newest fence, and only while the lock was not given up;
--- a lease that ran out is no hindrance as long as nobody took the lock. Repeating it is harmless:
--- a turn that is stored is found, also when later ones have followed.
+-- Promises: saves only under the session's newest fence, only while the lock was not given up, and
+-- never behind a turn that it has not read; a lease that ran out, or a lock that Redis has
+-- forgotten, is no hindrance as long as nobody took the lock. Repeating it is harmless: a turn that is
+-- stored is found, also when later ones have followed.
 --
 -- KEYS  1 session  2 msgs  3 lock  4 wait  5 index of sessions  6 idem ("" = no Idempotency-Key)
 -- ARGV  1 fence  2 number of the turn  3 entry  4 session id, for the index
@@ -19,13 +20,13 @@ local fence, number, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local life, says, idem_life, title = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local held = redis.call('HMGET', lock, 'fence', 'until', 'ticket', 'deleted')
-if held[1] ~= fence or held[2] == '0' then
+local known = redis.call('HMGET', session, 'created', 'username', 'title', 'tasks', 'turns')
+if not holds(fence, held[1], held[2]) or tonumber(known[5] or 0) >= tonumber(number) then
     if is_turn(redis.call('LINDEX', msgs, number - 1), fence) then return { 'saved' } end
     local deleted = held[4] and tonumber(held[4]) > tonumber(fence)
     return { deleted and 'gone' or 'lost' }
 end
 
-local known = redis.call('HMGET', session, 'created', 'username', 'title', 'tasks')
 local is_new, created = not known[1], known[1] or digits(now)
 local turns = redis.call('RPUSH', msgs, entry)
 local fields = { 'updated', digits(now), 'turns', turns }
@@ -52,6 +53,6 @@ if idem ~= '' and (redis.call('HGET', idem, 'fence') or fence) == fence then
     redis.call('PEXPIRE', idem, idem_life)
 end
 
-redis.call('HSET', lock, 'until', 0)
+if held[1] == fence then write_lock(held[3] or idem ~= '', 'HSET', lock, 'until', 0) end
 if held[3] then queue_wake(lock, wait) end
 return { 'saved' }
