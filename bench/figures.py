@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import json
 import os
 import statistics
 import subprocess
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,13 @@ class Scale:
     streams: int = 10_000
     tokens: int = 40            # of one stream
     stream_rounds: int = 2
+    lean: bool = True           # also the peer that does less
     alone_seconds: float = 3.0
     million: int = 1_000_000
 
 
-QUICK = Scale(rounds=4, seconds=1.2, try_seconds=0.5, tokens=16, stream_rounds=1, alone_seconds=1.5)
+QUICK = Scale(rounds=4, seconds=1.2, try_seconds=0.5, tokens=16, stream_rounds=1, lean=False,
+              alone_seconds=1.5)
 
 
 def spread(values: list[float]) -> dict[str, Any]:
@@ -67,14 +71,14 @@ def measured(rig: Rig, target: Any, **options: Any) -> dict[str, Any]:
 _TURNS = {"turns": 10}
 _PASSED_ON = {**UPSTREAM, "body": MESSAGES}
 ASKED: dict[str, dict[str, Any]] = {
-    "confab": _TURNS, "peer": _TURNS, "peer_bare": _TURNS, "nop": {}, "proxy": _PASSED_ON,
-    "upstream": _PASSED_ON,
+    "confab": _TURNS, "peer": _TURNS, "peer_bare": _TURNS, "lean": _TURNS, "nop": {},
+    "proxy": _PASSED_ON, "upstream": _PASSED_ON,
 }
 # Whose work one request is.
 _PARTS = {
     "confab": ("children", "nginx", "redis"), "peer": ("peer", "nginx_peer", "redis"),
-    "peer_bare": ("peer", "redis"), "nop": ("nop", "nginx_nop"), "proxy": ("proxy",),
-    "upstream": (),
+    "peer_bare": ("peer", "redis"), "lean": ("lean", "nginx_lean", "redis"),
+    "nop": ("nop", "nginx_nop"), "proxy": ("proxy",), "upstream": (),
 }
 CONNECTIONS = (16, 64, 256)
 
@@ -82,7 +86,8 @@ CONNECTIONS = (16, 64, 256)
 def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
     """Rounds of each in turn, so that whatever else happens here happens to all of them; each with
     as many connections as suit it best."""
-    answered = {"confab": 0, "peer": 0}
+    asked = {name: how for name, how in ASKED.items() if name != "lean" or scale.lean}
+    answered = dict.fromkeys(("confab", "peer", "lean") if scale.lean else ("confab", "peer"), 0)
 
     def once(name: str, session: str, connections: int, seconds: float) -> dict[str, Any]:
         r = measured(rig, getattr(rig, name), connections=connections, seconds=seconds,
@@ -91,14 +96,14 @@ def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
             answered[name.removesuffix("_bare")] += r["answered"]
         return r
 
-    tried = {name: dict.fromkeys(CONNECTIONS, 0.0) for name in ASKED}
-    for number, connections, name in itertools.product(range(2), CONNECTIONS, ASKED):
+    tried = {name: dict.fromkeys(CONNECTIONS, 0.0) for name in asked}
+    for number, connections, name in itertools.product(range(2), CONNECTIONS, asked):
         r = once(name, f"try{number}-{connections}-{name}", connections, scale.try_seconds)
         tried[name][connections] = max(tried[name][connections], r["per_second"])
-    best = {name: max(CONNECTIONS, key=lambda n: tried[name][n]) for name in ASKED}
+    best = {name: max(CONNECTIONS, key=lambda n: tried[name][n]) for name in asked}
 
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
-    for number, name in itertools.product(range(scale.rounds), ASKED):
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
+    for number, name in itertools.product(range(scale.rounds), asked):
         runs[name].append(once(name, f"{number}-{name}", best[name], scale.seconds))
     found: dict[str, Any] = {name: {
         "connections": best[name], "tried": tried[name],
@@ -109,13 +114,14 @@ def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
         "failed": sum(r["failed"] for r in results), "failures": how_failed(results),
         "cores": results[len(results) // 2]["cores"],
     } for name, results in runs.items()}
-    for other in ("peer", "peer_bare", "nop", "proxy"):
+    for other in asked.keys() - {"confab", "upstream"}:
         pairs = list(zip(runs["confab"], runs[other]))
         found[f"ratio_{other}"] = spread([a["per_second"] / b["per_second"] for a, b in pairs])
         found[f"cpu_ratio_{other}"] = spread([cpu_of(other, b) / cpu_of("confab", a)
                                               for a, b in pairs])
     found["stored"] = {name: {"answered": count, "stored": stored_turns(rig, name)}
                        for name, count in answered.items()}
+    found["peer_dialog"] = read_by_confab(rig, "speed-0-peer-000000-0000")
     found["redis"] = durability(rig)
     return found
 
@@ -140,10 +146,23 @@ return n
 
 
 def stored_turns(rig: Rig, name: str) -> int:
-    """Of all speed's sessions. The peer keeps two entries for a turn, confab one."""
-    if name == "peer":
-        return rig.redis.command("EVAL", _STORED, 0, "peer:speed-*") // 2
-    return rig.redis.command("EVAL", _STORED, 0, "c1:*:speed-*:msgs")
+    """Of all speed's sessions. The lean peer keeps two entries for a turn, the others one."""
+    if name == "lean":
+        return rig.redis.command("EVAL", _STORED, 0, "lean:speed-*") // 2
+    return rig.redis.command("EVAL", _STORED, 0, f"c1:*:speed-*-{name}*:msgs")
+
+
+def read_by_confab(rig: Rig, session: str) -> dict[str, int]:
+    """A dialog that the peer has stored: its turns, and those whose question and answer confab
+    tells of."""
+    url = f"http://{rig.confab.host}:{rig.confab.port}/api/v1/sessions/{session}"
+    with urllib.request.urlopen(url) as record, \
+            urllib.request.urlopen(f"{url}/messages?limit=200") as messages:
+        turns, told = json.load(record)["turns"], json.load(messages)["items"]
+    pairs = zip(told[::2], told[1::2])
+    return {"stored": turns, "told": sum(
+        bool((user["role"], bot["role"]) == ("user", "assistant") and user["content"]
+             and bot["content"].startswith("t=")) for user, bot in pairs)}
 
 
 def durability(rig: Rig) -> dict[str, str]:

@@ -9,8 +9,9 @@ from bench import report_tasks
 
 
 # Those that speed compares, as the table calls them.
-NAMES = {"confab": "confab", "peer": "peer behind nginx", "peer_bare": "peer bare", "nop": "nop",
-         "proxy": "proxy", "upstream": "upstream directly"}
+NAMES = {"confab": "confab", "peer": "peer behind nginx", "peer_bare": "peer bare",
+         "lean": "less work, nginx", "nop": "nop", "proxy": "proxy",
+         "upstream": "upstream directly"}
 
 
 class Verdict(NamedTuple):
@@ -52,17 +53,23 @@ def verdicts(r: dict[str, Any]) -> list[Verdict]:
 def _speed(s: dict[str, Any], add: Any) -> None:
     for other, target, ok in (
             ("peer", ">= 12 x (aim 20)", lambda x: x >= 12), ("peer_bare", "", lambda x: True),
-            ("nop", ">= 0.2 x (aim 0.33)", lambda x: x >= 0.2)):
+            ("lean", "", lambda x: True), ("nop", ">= 0.2 x (aim 0.33)", lambda x: x >= 0.2)):
+        if other not in s:
+            continue
         ratio = s[f"ratio_{other}"]
         add(f"plain turns against {NAMES[other]}", f"{ratio['median']:.2f} x "
             f"({ratio['low']:.2f}..{ratio['high']:.2f})", target, ok(ratio["median"]))
-    add("failed plain turns", f"{s['confab']['failed']} {s['confab']['failures'] or ''}", "0",
-        s["confab"]["failed"] == 0)
+    for name in ("confab", "peer", "peer_bare"):
+        add(f"failed plain turns, {NAMES[name]}", f"{s[name]['failed']} {s[name]['failures'] or ''}",
+            "0", s[name]["failed"] == 0)
     for name, counts in s["stored"].items():
         add(f"turns answered by {name}, and stored",
             f"{counts['answered']:,} / {counts['stored']:,}", "equal, all synced",
             counts["answered"] == counts["stored"] and
             s["redis"] == {"appendonly": "yes", "appendfsync": "always"})
+    dialog = s["peer_dialog"]
+    add("turns of a dialog of the peer, told by confab", f"{dialog['told']} of {dialog['stored']}",
+        "all", 0 < dialog["told"] == dialog["stored"])
 
 
 def _alone(a: dict[str, Any], add: Any) -> None:
@@ -106,7 +113,8 @@ def _burst(number: int, b: dict[str, Any], floor: dict[str, Any], add: Any) -> N
 def _speed_table(speed: dict[str, Any]) -> list[str]:
     lines = ["", f"{'':19}{'clients':>7} {'turns/s':>9} {'low':>8} {'high':>8} {'p50 ms':>8} "
                  f"{'p99 ms':>8} {'CPU us':>7}  cores"]
-    for name, words in NAMES.items():
+    names = {name: words for name, words in NAMES.items() if name in speed}
+    for name, words in names.items():
         s = speed[name]
         t = s["turns_per_second"]
         cores = " ".join(f"{k}={v:.2f}" for k, v in s["cores"].items() if k != "machine")
@@ -115,10 +123,12 @@ def _speed_table(speed: dict[str, Any]) -> list[str]:
                      f"{s['cpu_us']['median']:7.0f}  {cores}")
     lines += ["", f"{'turns/s, a short try':19}" + "".join(
         f"{n:>9}" for n in speed["confab"]["tried"]) + "  clients"]
-    for name, words in NAMES.items():
+    for name, words in names.items():
         lines.append(f"{words:20}" + "".join(f"{t:9.0f}" for t in speed[name]["tried"].values()))
     lines.append("")
-    for other in ("peer", "peer_bare", "nop"):
+    for other in ("peer", "peer_bare", "lean", "nop"):
+        if other not in names:
+            continue
         t = speed[f"cpu_ratio_{other}"]
         lines.append(f"CPU of a turn: {NAMES[other]} takes {t['median']:.2f} times that of confab "
                      f"({t['low']:.2f}..{t['high']:.2f})")

@@ -82,18 +82,21 @@ class Front(Nginx):
 
 
 class Peer(Process):
-    """FastAPI under uvicorn. This address is the bare one, without an nginx in front."""
+    """FastAPI under uvicorn. app: which of bench/peer. This address is the bare one, without an
+    nginx in front."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__("peer", directory / "peer.log")
+    def __init__(self, directory: Path, app: str = "app") -> None:
+        super().__init__(f"peer-{app}", directory / f"peer-{app}.log")
+        self.app = app
         self.host, self.port = private_address(), PORT
 
-    def start(self, redis: Path, upstream: str) -> Peer:
-        self.run("/usr/bin/python3", TOP / "bench" / "peer" / "serve.py", self.host,
-                 str(self.port), str(CHILDREN),
+    def start(self, redis: Path, upstream: str, key: str = "sk-bench", model: str = "bench"
+              ) -> Peer:
+        self.run("/usr/bin/python3", TOP / "bench" / "peer" / "serve.py", f"{self.app}:app",
+                 self.host, str(self.port), str(CHILDREN),
                  env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
-                      "PEER_REDIS": str(redis), "PEER_UPSTREAM": f"{upstream}/chat/completions",
-                      "PEER_PROMPT": str(TOP / "prompts" / "default.md")})
+                      "PEER_REDIS": str(redis), "PEER_UPSTREAM": upstream, "PEER_KEY": key,
+                      "PEER_MODEL": model})
         for port in range(self.port, self.port + 1 + CHILDREN):
             until(lambda: listens(self.host, port), "the peer listens", 30)
         return self
@@ -131,6 +134,8 @@ class Rig:
         self.egress = Front(self.directory, "egress", egress_site(self.upstream_tls))
         self.peer_bare = Peer(self.directory)
         self.peer = Front(self.directory, "nginx-peer", self.peer_bare.site())
+        self.lean_bare = Peer(self.directory, "lean")
+        self.lean = Front(self.directory, "nginx-lean", self.lean_bare.site())
 
     def env(self, **settings: str | int) -> dict[str, str]:
         return {
@@ -155,10 +160,11 @@ class Rig:
             self.pool.start(self.env())
             for front, fcgi in ((self.confab, self.pool.socket), (self.nop, self.nop_pool.socket),
                                 (self.proxy, self.pool.socket), (self.peer, self.pool.socket),
-                                (self.egress, self.pool.socket)):
+                                (self.lean, self.pool.socket), (self.egress, self.pool.socket)):
                 front.configure(self.env(), fcgi)
                 front.start(self.env())
-            self.peer_bare.start(self.redis.socket, self.upstream.url)
+            for peer in (self.peer_bare, self.lean_bare):
+                peer.start(self.redis.socket, self.upstream.url)
             self.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
@@ -166,8 +172,9 @@ class Rig:
         return self
 
     def __exit__(self, why: object, *_: object) -> None:
-        for process in (self.confab, self.nop, self.proxy, self.peer, self.egress, self.peer_bare,
-                        self.pool, self.nop_pool, self.upstream, self.upstream_tls, self.redis):
+        for process in (self.confab, self.nop, self.proxy, self.peer, self.lean, self.egress,
+                        self.peer_bare, self.lean_bare, self.pool, self.nop_pool, self.upstream,
+                        self.upstream_tls, self.redis):
             with contextlib.suppress(TimeoutError):
                 process.stop()
         if why is None:
@@ -213,7 +220,8 @@ class Rig:
         parts = {"children": self.pool, "nginx": self.confab, "redis": self.redis,
                  "upstream": self.upstream, "upstream_tls": self.upstream_tls,
                  "egress": self.egress, "proxy": self.proxy, "nop": self.nop_pool,
-                 "nginx_nop": self.nop, "peer": self.peer_bare, "nginx_peer": self.peer}
+                 "nginx_nop": self.nop, "peer": self.peer_bare, "nginx_peer": self.peer,
+                 "lean": self.lean_bare, "nginx_lean": self.lean}
         used = {}
         for name, process in parts.items():
             used[name] = sum(proc.busy_seconds(pid) for pid in self.family(process))

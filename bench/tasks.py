@@ -81,15 +81,10 @@ def used_memory(rig: Rig) -> int:
 
 _SESSIONS = """
 local made = 0
-for connection = tonumber(ARGV[3]), tonumber(ARGV[4]) do
-    for i = 0, ARGV[5] - 1 do
-        local id = string.format('%s-%06d-%04d', ARGV[2], connection, i)
-        for from, to in pairs({ [KEYS[1]] = KEYS[2], [KEYS[1] .. ':msgs'] = KEYS[2] .. ':msgs',
-                                [KEYS[3]] = KEYS[4] }) do
-            to = string.gsub(to, ARGV[1], id, 1)
-            made = made + redis.call('COPY', from, to)
-        end
-    end
+for i = 0, ARGV[4] - 1 do
+    local to = string.gsub(KEYS[2], ARGV[1], string.format('%s-%06d-%04d', ARGV[2], ARGV[3], i), 1)
+    made = made + redis.call('COPY', KEYS[1], to)
+    redis.call('COPY', KEYS[1] .. ':msgs', to .. ':msgs')
 end
 return made
 """
@@ -98,12 +93,10 @@ return made
 def sessions(rig: Rig, name: str, each: int, clients: int = CLIENTS) -> None:
     """Stored ones, each with one turn, for the load client's so many connections."""
     rig.load(rig.confab, connections=1, session="task-seed")
-    rig.load(rig.peer, connections=1, session="task-seed")
     seed, size = "task-seed-000000-0000", len(name) + 12
     for connection in range(clients):
-        rig.redis.command("EVAL", _SESSIONS, 4, f"c1:{{default}}:s:{len(seed)}:{seed}",
-                          f"c1:{{default}}:s:{size}:@ID@", f"peer:{seed}", "peer:@ID@",
-                          "@ID@", name, connection, connection, each)
+        rig.redis.command("EVAL", _SESSIONS, 2, f"c1:{{default}}:s:{len(seed)}:{seed}",
+                          f"c1:{{default}}:s:{size}:@ID@", "@ID@", name, connection, each)
 
 
 def fill(rig: Rig, name: str, seconds: float, turns: int = PER_SESSION, **more: Any) -> int:
@@ -120,11 +113,11 @@ def enqueue(rig: Rig, scale: Scale) -> dict[str, Any]:
     """No runner is at work. Rounds of each in turn."""
     runs: dict[str, list[dict[str, Any]]] = {"confab": [], "peer": [], "peer_bare": []}
     for number in range(scale.rounds):
-        sessions(rig, f"enqueue{number}", 300)
         for name, results in runs.items():
+            sessions(rig, f"enqueue{number}-{name}", 300)
             results.append(measured(rig, getattr(rig, name), connections=CLIENTS,
                                     seconds=scale.seconds, warmup=scale.seconds / 5,
-                                    session=f"enqueue{number}", turns=PER_SESSION, **ENQUEUE))
+                                    session=f"enqueue{number}-{name}", turns=PER_SESSION, **ENQUEUE))
         empty(rig)
     found: dict[str, Any] = {name: {
         "per_second": spread([r["per_second"] for r in results]),

@@ -1,102 +1,66 @@
-"""The peer: one stored turn as FastAPI, redis-py and httpx do it well. Lock and history in one
-round trip, the pair and the unlocking in another, both as scripts; one client of each kind per
-worker, connections kept; a fast JSON; httpx without the layer of cookies, redirects and URLs to parse,
-and no more connections to the model than are quick to look through. Against confab it has it easier:
-no tenants, no queue of those who wait, no fence, no Idempotency-Key, and the model answers it in
-one piece."""
+"""The peer: confab's chat, write_to_doc and status as FastAPI, redis-py and httpx do them well. The
+same checks, headers, errors and log lines; the same lock with its fence, queue and lease, the same
+Idempotency-Key, records, index and titles, for it runs the same scripts on the same keys; the same
+question, always answered in a stream, which ends when its client leaves.
+
+Of a turn it leaves out what confab, as it is measured, does not do either: keys and their limits,
+summaries, further upstreams. It has no other routes."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import time
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
-import redis.asyncio as redis
-import ujson
-from fastapi import FastAPI, HTTPException
-from fastapi.responses import UJSONResponse
-from pydantic import BaseModel, constr
+from chat import Chat
+from edge import Asked, Fault, Route, session_of
+from fastapi import FastAPI, Request, Response
+from model import Model
+from starlette.exceptions import HTTPException
+from store import Store, load_scripts
 
-WINDOW = 40
-LEASE_MS = 15_000
-TTL_MS = 30 * 24 * 3600 * 1000
+TOP = Path(__file__).resolve().parents[2]
 
-BEGIN = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
-return redis.call('LRANGE', KEYS[2], -ARGV[3], -1)
-"""
-SAVE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('RPUSH', KEYS[2], ARGV[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('DEL', KEYS[1])
-return 1
-"""
-
-ENQUEUE = """
-local turns = redis.call('LLEN', KEYS[1])
-if turns == 0 then return false end
-redis.call('HSET', KEYS[2], 'session', ARGV[2], 'turns', turns, 'status', 'pending', 'at', ARGV[3])
-redis.call('ZADD', 'peer:open', ARGV[3], ARGV[1])
-redis.call('XADD', 'peer:tasks', '*', 'task', ARGV[1])
-return 1
-"""
-
-app = FastAPI(default_response_class=UJSONResponse, openapi_url=None)
-store = redis.Redis(unix_socket_path=os.environ["PEER_REDIS"])
-begin = store.register_script(BEGIN)
-save = store.register_script(SAVE)
-add = store.register_script(ENQUEUE)
-model = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=16))
-upstream = httpx.URL(os.environ["PEER_UPSTREAM"])
-json_type = {"Content-Type": "application/json"}
-patience = {"timeout": httpx.Timeout(60, connect=5).as_dict()}
-system = {"role": "system", "content": Path(os.environ["PEER_PROMPT"]).read_text().strip()}
-
-
-class Said(BaseModel):
-    session_id: constr(min_length=1, max_length=256)
-    user_text: constr(min_length=1, max_length=32768)
-
-
-class Asked(BaseModel):
-    session_id: constr(min_length=1, max_length=256)
-
-
-@app.on_event("shutdown")
-async def close() -> None:
-    with suppress(RuntimeError):
-        await model.aclose()
-        await store.close()
+app = FastAPI(openapi_url=None)
+app.router.route_class = Route
+app.router.redirect_slashes = False
+store = Store(os.environ["PEER_REDIS"], load_scripts(TOP / "lib" / "chat" / "lua"))
+model = Model(os.environ["PEER_UPSTREAM"], os.environ["PEER_KEY"], os.environ["PEER_MODEL"],
+              TOP / "prompts")
+app.on_event("startup")(store.start)
+app.on_event("shutdown")(store.stop)
+app.on_event("shutdown")(model.close)
 
 
 @app.post("/api/v1/chat")
-async def chat(said: Said) -> UJSONResponse:
-    me, keys = secrets.token_hex(8), [f"peer:{said.session_id}:lock", f"peer:{said.session_id}"]
-    history = await begin(keys, [me, LEASE_MS, WINDOW])
-    if history is None:
-        raise HTTPException(409)
-    user = {"role": "user", "content": said.user_text}
-    asked = {"model": "bench", "messages": [system, *map(ujson.loads, history), user]}
-    reply = await model.handle_async_request(httpx.Request(
-        "POST", upstream, content=ujson.dumps(asked), headers=json_type, extensions=patience))
-    content = await reply.aread()
-    if reply.status_code != 200:
-        raise HTTPException(502)
-    text = ujson.loads(content)["choices"][0]["message"]["content"]
-    answer = {"role": "assistant", "content": text}
-    if not await save(keys, [me, ujson.dumps(user), ujson.dumps(answer), TTL_MS]):
-        raise HTTPException(503)
-    return UJSONResponse({"bot_text": text})
+async def chat(asked: Asked) -> None:
+    await Chat(asked, store, model).run()
 
 
 @app.post("/api/v1/write_to_doc")
-async def write_to_doc(asked: Asked) -> UJSONResponse:
-    task = secrets.token_urlsafe(16)
-    if not await add([f"peer:{asked.session_id}", f"peer:task:{task}"],
-                     [task, asked.session_id, time.time()]):
-        raise HTTPException(404)
-    return UJSONResponse({"task_id": task}, 202, {"Location": f"/api/v1/status/{task}"})
+async def write_to_doc(asked: Asked) -> None:
+    body, said = await asked.read_json()
+    session = session_of(said.get("session_id"))
+    task = await store.accept_task(session, asked.idempotency_key(), body)
+    asked.more_headers.append((b"location", b"/api/v1/status/" + task))
+    await asked.reply(202, b'{"task_id":"%b"}' % task)
+
+
+@app.api_route("/api/v1/status/{task_id}", methods=["GET", "HEAD"])
+async def status(asked: Asked) -> None:
+    task = asked.path_params["task_id"]
+    if not (task.isascii() and task.replace("-", "").replace("_", "").isalnum()
+            and len(task) <= 64):
+        raise Fault("task_not_found", "no task has such an id")
+    await asked.reply(200, b'{"status":"%b"}' % await store.task_status(task.encode()))
+
+
+@app.exception_handler(HTTPException)
+async def nothing_there(request: Request, why: HTTPException) -> Response:
+    """No route, or none for this method."""
+    asked = Asked(request.scope, request.receive, request._send)
+    fault = (Fault("method_not_allowed", "see Allow for those it has") if why.status_code == 405
+             else Fault("route_not_found", "there is nothing at this address"))
+    asked.log(fault.status, fault)
+    return Response(fault.problem(asked.id), fault.status, {
+        "X-Request-Id": asked.id.decode(), "Cache-Control": "no-store",
+        "Content-Type": "application/problem+json", **(why.headers or {})})

@@ -1,4 +1,4 @@
-"""The peer's workers: serve.py HOST PORT COUNT. Each is a uvicorn that listens at PORT itself, where
+"""A peer's workers: serve.py APP HOST PORT COUNT. Each is a uvicorn that listens at PORT itself, where
 the kernel spreads connections evenly over them (those of `uvicorn --workers` race for each, and one
 may get all), and at PORT + 1, PORT + 2 and so on alone, for an nginx that spreads requests. SIGTERM
 ends them."""
@@ -21,15 +21,16 @@ def listener(host: str, port: int) -> socket.socket:
     return made
 
 
-def work(host: str, shared: int, own: int) -> None:
-    config = uvicorn.Config("app:app", loop="uvloop", http="httptools", access_log=False,
-                            log_level="warning", backlog=4096)
+def work(app: str, host: str, shared: int, own: int) -> None:
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False,
+                            log_level="warning", backlog=4096, proxy_headers=False,
+                            server_header=False, date_header=False)
     uvicorn.Server(config).run(sockets=[listener(host, shared), listener(host, own)])
 
 
 def main() -> None:
-    host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    workers = [multiprocessing.Process(target=work, args=(host, port, port + 1 + i))
+    app, host, port, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    workers = [multiprocessing.Process(target=work, args=(app, host, port, port + 1 + i))
                for i in range(count)]
     for worker in workers:
         worker.start()
