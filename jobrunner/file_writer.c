@@ -17,7 +17,7 @@
 #include "lib/base/failpoint.h"
 #include "lib/base/text.h"
 
-enum { THREADS = 4, TOLD_AT_ONCE = 64, STALE_SECONDS = 3600 };
+enum { THREADS_MAX = 16, TOLD_AT_ONCE = 64, STALE_SECONDS = 3600 };
 
 #define TEMP_PREFIX ".confab-"
 #define TEMP_SUFFIX ".tmp"
@@ -37,7 +37,7 @@ STAILQ_HEAD(job_queue, file_job);
 /* The lock guards `waiting`, `finished` and `stop`. */
 struct file_writer {
     char            *folder;
-    pthread_t        threads[THREADS];
+    pthread_t        threads[THREADS_MAX];
     size_t           thread_count;      /* that run */
     pthread_mutex_t  lock;
     pthread_cond_t   work;
@@ -186,7 +186,7 @@ static bool start_threads(struct file_writer *w)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (w->thread_count < THREADS &&
+    while (w->thread_count < w->most && w->thread_count < THREADS_MAX &&
            pthread_create(&w->threads[w->thread_count], NULL, work, w) == 0)
         w->thread_count++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -2,7 +2,7 @@
 #define CONFAB_FILE_WRITER_H
 /* Files written whole or not at all, by threads of its own, because fsync may take seconds and
  * nothing may block the loop: temporary file in the same folder, fsync, rename, fsync of the
- * folder. A few threads, as the disk makes several files durable in the time of one. */
+ * folder. Many threads, as the disk makes many files durable in the time of one. */
 
 #include <stdbool.h>
 #include <stddef.h>
