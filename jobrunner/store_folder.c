@@ -1,7 +1,8 @@
 /* Documents as HTML files in a folder: `<slug of the name>--<task id>.html`, one per task. Every
- * attempt writes the same name, and a file appears whole or not at all, so a repeat does no harm.
+ * attempt writes the same name, which follows from the job alone, so nothing has to be recorded
+ * before; and a file appears whole or not at all. So a repeat does no harm.
  *
- *   BEGIN -> (checkpoint: the slug is recorded) -> WRITE -> done */
+ *   BEGIN -> (checkpoint) -> WRITE -> done */
 
 #include <errno.h>
 #include <stdio.h>
@@ -89,17 +90,6 @@ static enum store_verdict judge(const char *path, int error, const char *doing, 
 
 /* --- a document --- */
 
-/* The slug that an earlier attempt recorded is kept, if it can be ours. */
-static void choose_name(struct folder_op *op)
-{
-    const struct store_job *job = op->job;
-
-    text_slug(job->document, strlen(job->document), op->slug, sizeof(op->slug));
-    if (strcmp(op->slug, job->document) != 0)
-        text_slug(job->name, strlen(job->name), op->slug, sizeof(op->slug));
-    task_file_name(op->name, op->slug, job->task_id);
-}
-
 static void on_begin(void *arg)
 {
     struct folder_op *op = arg;
@@ -111,8 +101,7 @@ static void on_begin(void *arg)
         op_done(op, STORE_AWAY, &e);
         return;
     }
-    bool recorded = strcmp(op->job->document, op->slug) == 0;
-    op->on.on_checkpoint(op->arg, recorded ? NULL : op->slug, TIME_TO_WRITE); /* op may be gone */
+    op->on.on_checkpoint(op->arg, NULL, TIME_TO_WRITE);     /* op may be gone */
 }
 
 static void on_written(void *arg, int error, const char *doing)
@@ -158,7 +147,8 @@ static struct store_op *folder_write(struct store *s, const struct store_job *jo
     op->job = job;
     op->on = *on;
     op->arg = arg;
-    choose_name(op);
+    text_slug(job->name, strlen(job->name), op->slug, sizeof(op->slug));
+    task_file_name(op->name, op->slug, job->task_id);
     timer_init(&op->begin, store->loop, on_begin, op);
     timer_set(&op->begin, 0);
     return &op->op;
