@@ -17,6 +17,7 @@
 struct apikeys;
 struct pool;
 struct gateway;
+struct task_desk;
 
 struct app {
     struct settings  settings;
@@ -26,6 +27,7 @@ struct app {
     struct sessions *sessions;
     struct apikeys  *apikeys;
     struct quota    *quota;
+    struct task_desk *tasks;        /* accepts them */
     struct model    *model;
     struct memory   *memory;
     struct prompts  *prompts;

@@ -14,6 +14,7 @@
 #include "lib/base/options.h"
 #include "lib/chat/apikeys.h"
 #include "lib/chat/dialog_html.h"
+#include "lib/chat/task_accept.h"
 #include "lib/io/pool.h"
 
 enum { EXIT_USAGE = 2, START_BACKOFF_S = 1 };
@@ -67,8 +68,9 @@ static enum err_code app_open(struct app *app, struct err *e)
         return e->code;
     app->sessions = sessions_new(app->loop, app->redis, app->wake, &app->settings);
     app->quota = quota_new(app->loop, app->redis, &app->settings);
+    app->tasks = task_desk_new(app->redis, &app->settings);
     app->memory = memory_new(app->loop, app->redis, app->model, &app->settings);
-    if (!app->sessions || !app->quota || !app->memory)
+    if (!app->sessions || !app->quota || !app->tasks || !app->memory)
         return err_set(e, ERR_INTERNAL, "out of memory");
     if (apikeys_new(app->loop, app->redis, &app->settings, &app->apikeys, e) != ERR_OK)
         return e->code;
@@ -80,6 +82,7 @@ static enum err_code app_open(struct app *app, struct err *e)
 static void app_close(struct app *app)
 {
     gateway_free(app->gateway);
+    task_desk_free(app->tasks);
     quota_free(app->quota);
     apikeys_free(app->apikeys);
     sessions_free(app->sessions);

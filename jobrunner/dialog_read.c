@@ -1,7 +1,8 @@
 /*   LAST -> PAGE* -> the end
  *
- * The last turn comes first: the head of the page says when the dialog ended. A short dialog is asked
- * for as a whole; only if that was too much for one answer it goes on from LAST. */
+ * The last turn comes first: the head of the page says when the dialog ended. A short dialog comes
+ * as a whole, with its task or by one question; only if that was too much for one answer it goes on
+ * from LAST. */
 #include "jobrunner/dialog_read.h"
 
 #include <inttypes.h>
@@ -11,10 +12,11 @@
 
 #include "lib/base/log.h"
 #include "lib/chat/dialog_html.h"
+#include "lib/chat/task_work.h"
 #include "lib/chat/turn.h"
 
 enum {
-    PAGE_TURNS = 50,
+    PAGE_TURNS = TASK_PAGE_TURNS,
     TURN_MAX = 64 << 20,    /* bytes of a turn's HTML */
     AGAIN_MS = 250,         /* while Redis is away */
 };
@@ -31,7 +33,9 @@ struct dialog_read {
     struct dialog_pages *pages;
     dialog_read_fn      *fn;
     void                *arg;
-    struct timer         again;
+    struct timer         again;         /* asks once more */
+    struct timer         begun;         /* tells what came of the page that there was already */
+    const struct dialog_fault *fault;   /* the same */
     struct session_read *page;          /* under way, or NULL */
     bool                 at_once;       /* the whole dialog is asked for */
     bool                 has_last;      /* the facts are known */
@@ -43,10 +47,13 @@ struct dialog_read {
 };
 
 static void ask(void *arg);
+static void on_begun(void *arg);
+static const struct dialog_fault *take(struct dialog_read *r, const struct session_page *page);
 static void on_page(void *arg, const struct session_page *page, const struct err *e);
 
 struct dialog_read *dialog_read(struct loop *l, struct sessions *s, const struct task *t,
-                                struct dialog_pages *pages, dialog_read_fn *fn, void *arg)
+                                const struct session_page *begun, struct dialog_pages *pages,
+                                dialog_read_fn *fn, void *arg)
 {
     struct dialog_read *r = calloc(1, sizeof *r);
 
@@ -59,7 +66,13 @@ struct dialog_read *dialog_read(struct loop *l, struct sessions *s, const struct
     r->facts = (struct dialog_facts){ .title = r->title, .session_id = t->session,
                                       .turns = t->turns, .model = r->model };
     timer_init(&r->again, l, ask, r);
-    ask(r);
+    timer_init(&r->begun, l, on_begun, r);
+    if (begun) {
+        r->fault = take(r, begun);
+        timer_set(&r->begun, 0);
+    } else {
+        ask(r);
+    }
     return r;
 }
 
@@ -68,6 +81,7 @@ void dialog_read_cancel(struct dialog_read *r)
     if (!r)
         return;
     timer_stop(&r->again);
+    timer_stop(&r->begun);
     session_read_cancel(r->page);
     free(r);
 }
@@ -239,10 +253,29 @@ static const struct dialog_fault *take(struct dialog_read *r, const struct sessi
     return take_turns(r, page);
 }
 
+/* A page was taken. */
+static void go_on(struct dialog_read *r, const struct dialog_fault *f)
+{
+    if (f) {
+        done(r, f);
+    } else if (r->done < r->task->turns) {
+        ask(r);
+    } else {
+        page_ends(r);
+        done(r, buf_ok(&r->pages->html) ? NULL : &too_large);
+    }
+}
+
+static void on_begun(void *arg)
+{
+    struct dialog_read *r = arg;
+
+    go_on(r, r->fault);
+}
+
 static void on_page(void *arg, const struct session_page *page, const struct err *e)
 {
     struct dialog_read *r = arg;
-    const struct dialog_fault *f;
 
     r->page = NULL;
     if (e && e->code == ERR_STORE) {
@@ -250,12 +283,7 @@ static void on_page(void *arg, const struct session_page *page, const struct err
     } else if (e) {
         log_error(NULL, "task=%s dialog=unreadable words=\"%s\"", r->task->id, e->detail);
         done(r, &unreadable);
-    } else if ((f = take(r, page))) {
-        done(r, f);
-    } else if (r->done < r->task->turns) {
-        ask(r);
     } else {
-        page_ends(r);
-        done(r, buf_ok(&r->pages->html) ? NULL : &too_large);
+        go_on(r, take(r, page));
     }
 }

@@ -28,10 +28,12 @@ struct dialog_pages {
 struct dialog_read;
 /* f NULL: pages hold the dialog. The dialog_read is gone. */
 typedef void dialog_read_fn(void *arg, const struct dialog_fault *f);
-/* Waits for Redis as long as it takes. t and pages are borrowed until the callback, which never
- * comes before the call has returned. NULL: out of memory, no callback. */
+/* begun: what came with the task, borrowed during the call; or NULL. Waits for Redis as long as it
+ * takes. t and pages are borrowed until the callback, which never comes before the call has
+ * returned. NULL: out of memory, no callback. */
 struct dialog_read *dialog_read(struct loop *l, struct sessions *s, const struct task *t,
-                                struct dialog_pages *pages, dialog_read_fn *fn, void *arg);
+                                const struct session_page *begun, struct dialog_pages *pages,
+                                dialog_read_fn *fn, void *arg);
 /* No callback comes any more. NULL: nothing. */
 void dialog_read_cancel(struct dialog_read *r);
 

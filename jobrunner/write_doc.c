@@ -42,6 +42,7 @@ struct write_doc {
     struct timer                 again;         /* repeats the state */
     int64_t                      pause;
     struct task_call            *call;          /* of RESERVE and SETTLE */
+    const struct session_page   *begun;         /* of the dialog, borrowed: while READ begins */
     struct dialog_read          *reading;       /* of READ */
     struct store_op             *op;            /* from WRITE to PROCEED */
 
@@ -67,7 +68,7 @@ struct write_doc {
 /* In the order in which they run. */
 static void reserve(struct write_doc *w);
 static void on_reserved(void *arg, enum task_reserved what, const struct task *t,
-                        const struct err *e);
+                        const struct session_page *begun, const struct err *e);
 static void read_dialog(struct write_doc *w);
 static void on_read(void *arg, const struct dialog_fault *f);
 static void write_out(struct write_doc *w);
@@ -239,7 +240,7 @@ static void poison(struct write_doc *w)
 }
 
 static void on_reserved(void *arg, enum task_reserved what, const struct task *t,
-                        const struct err *e)
+                        const struct session_page *begun, const struct err *e)
 {
     struct write_doc *w = arg;
     const struct write_doc_deps *d = w->deps;
@@ -267,6 +268,7 @@ static void on_reserved(void *arg, enum task_reserved what, const struct task *t
         return;
     }
     lease_init(&w->lease, d->loop, d->redis, d->settings, &w->log, &hold, w->asked_at, on_lost, w);
+    w->begun = begun;
     enter(w, READ);
 }
 
@@ -279,7 +281,11 @@ void write_doc_renew(struct write_doc *w)
 
 static void read_dialog(struct write_doc *w)
 {
-    w->reading = dialog_read(w->deps->loop, w->deps->sessions, &w->task, &w->pages, on_read, w);
+    const struct session_page *begun = w->begun;
+
+    w->begun = NULL;
+    w->reading = dialog_read(w->deps->loop, w->deps->sessions, &w->task, begun, &w->pages, on_read,
+                             w);
     if (!w->reading)
         again(w);
 }

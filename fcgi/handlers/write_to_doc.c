@@ -8,7 +8,7 @@
 #include "fcgi/handlers/handlers.h"
 #include "fcgi/response.h"
 #include "lib/base/text.h"
-#include "lib/chat/task.h"
+#include "lib/chat/task_accept.h"
 
 static void on_accepted(void *arg, const char *id, const struct err *e)
 {
@@ -42,7 +42,7 @@ static enum err_code accept_task(struct request *r, const json_t *body, struct e
     q.session = id.s;
     q.session_len = id.len;
     q.body_hash = q.idempotency_key ? hash : NULL;
-    if (!task_accept(r->app->redis, &r->app->settings, &q, on_accepted, r))
+    if (!task_accept(r->app->tasks, &q, on_accepted, r))
         return err_set(e, ERR_INTERNAL, "out of memory");
     return ERR_OK;
 }

@@ -106,6 +106,10 @@ struct session_read *session_read_as_of(struct sessions *s, const char *tenant, 
                                         size_t id_len, int64_t as_of, int64_t first, int64_t count,
                                         session_page_fn *fn, void *arg);
 void session_read_cancel(struct session_read *r);
+/* The page that a script answered, see turn_page.lua; borrows from the reply. False: out of
+ * memory. */
+bool session_page_take(const struct redisReply *reply, struct session_page *page);
+void session_page_drop(struct session_page *page);
 
 /* How long sessions live, as the scripts take it: "<ms after the last turn> <ms after it was
  * made>". Returns out. */

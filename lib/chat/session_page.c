@@ -32,14 +32,39 @@ void session_reads_free(struct sessions *s)
         read_free(s->reads);
 }
 
-static void on_page(void *arg, const struct redisReply *reply, const struct err *e)
+bool session_page_take(const struct redisReply *reply, struct session_page *page)
 {
     enum { HEAD = 3 };
+    size_t count = redis_reply_count(reply);
+    struct session_part *parts = calloc(count + 1, sizeof *parts);
+
+    *page = (struct session_page){
+        .exists = count >= HEAD,
+        .turns = redis_reply_int(redis_reply_at(reply, 0)),
+        .created_at = redis_reply_int(redis_reply_at(reply, 1)),
+        .updated_at = redis_reply_int(redis_reply_at(reply, 2)),
+        .entries = parts,
+        .count = count >= HEAD ? count - HEAD : 0,
+    };
+    for (size_t i = 0; parts && i < page->count; i++) {
+        struct redis_arg entry = redis_reply_text(redis_reply_at(reply, i + HEAD));
+
+        parts[i] = (struct session_part){ entry.s, entry.len };
+    }
+    return parts;
+}
+
+void session_page_drop(struct session_page *page)
+{
+    free((struct session_part *)page->entries);
+}
+
+static void on_page(void *arg, const struct redisReply *reply, const struct err *e)
+{
     struct session_read *r = arg;
     session_page_fn *fn = r->fn;
     void *fn_arg = r->arg;
-    struct session_page page = { .exists = redis_reply_count(reply) >= HEAD };
-    struct session_part *parts;
+    struct session_page page;
 
     r->call = NULL;
     read_free(r);
@@ -47,26 +72,15 @@ static void on_page(void *arg, const struct redisReply *reply, const struct err 
         fn(fn_arg, NULL, e);
         return;
     }
-    page.turns = redis_reply_int(redis_reply_at(reply, 0));
-    page.created_at = redis_reply_int(redis_reply_at(reply, 1));
-    page.updated_at = redis_reply_int(redis_reply_at(reply, 2));
-    page.count = page.exists ? redis_reply_count(reply) - HEAD : 0;
-    parts = calloc(page.count + 1, sizeof *parts);
-    if (!parts) {
+    if (!session_page_take(reply, &page)) {
         struct err oom = ERR_NONE;
 
         err_set(&oom, ERR_INTERNAL, "reading a dialog: out of memory");
         fn(fn_arg, NULL, &oom);
         return;
     }
-    for (size_t i = 0; i < page.count; i++) {
-        struct redis_arg entry = redis_reply_text(redis_reply_at(reply, i + HEAD));
-
-        parts[i] = (struct session_part){ entry.s, entry.len };
-    }
-    page.entries = parts;
     fn(fn_arg, &page, NULL);
-    free(parts);
+    session_page_drop(&page);
 }
 
 struct session_read *session_read(struct sessions *s, const char *tenant, const char *id,

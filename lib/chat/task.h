@@ -1,7 +1,7 @@
 #ifndef CONFAB_TASK_H
 #define CONFAB_TASK_H
-/* A write-to-doc task's record, and what a handler does with it: accept and look up. What a
- * runner does with it is in task_work.h.
+/* A write-to-doc task's record, and how it is looked up. How tasks are accepted is in
+ * task_accept.h, what a runner does with them in task_work.h.
  *
  * The hash c1:task:<id> is the truth, the stream only the doorbell. Accepted means durable: hash,
  * indexes, the session's mark (which keeps the dialog alive) and a place in the queue are
@@ -73,18 +73,6 @@ bool task_id_ok(const char *id, size_t len);
 struct task_call;
 /* The callback does not come any more. What was sent may still be carried out. NULL: nothing. */
 void task_call_cancel(struct task_call *c);
-
-struct task_request {
-    const char *tenant;
-    const char *session; size_t session_len;
-    const char *idempotency_key;        /* or NULL */
-    const char *body_hash;              /* with a key only */
-};
-/* e: ERR_NO_SESSION, ERR_KEY_REUSED, ERR_STORE. id is borrowed; for a repeat with the same key
- * the first one's. */
-typedef void task_accepted_fn(void *arg, const char *id, const struct err *e);
-struct task_call *task_accept(struct redis *r, const struct settings *s,
-                              const struct task_request *q, task_accepted_fn *fn, void *arg);
 
 /* Another tenant's task is ERR_NO_TASK; tenant "": anybody's is found. t is borrowed
  * during the callback. */

@@ -10,7 +10,6 @@
 struct task_call {
     struct redis_call *redis;
     union {
-        task_accepted_fn   *accepted;
         task_found_fn      *found;
         task_listed_fn     *listed;
         task_changed_fn    *changed;
@@ -26,15 +25,15 @@ struct task_call {
 };
 
 /* The keys of the queue, which task_queue.inc expects in a row. */
-enum { TASK_QUEUE_KEYS = 8 };
+enum { TASK_QUEUE_KEYS = 8, TASK_ARGS_MAX = 10 };
 void task_queue_keys(struct redis_arg keys[TASK_QUEUE_KEYS]);
 
 /* Keys and arguments of one script. Numbers are written into digits, so that it must not be copied
  * once it has any; all else is borrowed. */
 struct task_args {
-    struct redis_arg key[TASK_QUEUE_KEYS + 3], argv[8];
+    struct redis_arg key[TASK_QUEUE_KEYS + 3], argv[TASK_ARGS_MAX];
     size_t           keys, args;
-    char             digits[8][24];
+    char             digits[TASK_ARGS_MAX][24];
 };
 /* Begins with the queue's keys, and the group as first argument: as all scripts but a few want. */
 struct task_args task_args_queue(void);

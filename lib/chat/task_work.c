@@ -12,6 +12,17 @@
 
 /* --- stream entry -> task --- */
 
+static void tell_reserved(const struct task_call *c, enum task_reserved what, const struct task *t,
+                          const struct redisReply *dialog)
+{
+    struct session_page page;
+    bool begun = redis_reply_count(dialog) > 0 && session_page_take(dialog, &page);
+
+    c->tell.reserved(c->arg, what, t, begun ? &page : NULL, NULL);
+    if (begun)
+        session_page_drop(&page);
+}
+
 static void on_reserved(void *arg, const struct redisReply *reply, const struct err *e)
 {
     static const struct { const char *word; enum task_reserved what; } answers[] = {
@@ -25,19 +36,19 @@ static void on_reserved(void *arg, const struct redisReply *reply, const struct 
 
     free(arg);
     if (e) {
-        c.tell.reserved(c.arg, TASK_HELD, NULL, e);
+        c.tell.reserved(c.arg, TASK_HELD, NULL, NULL, e);
         return;
     }
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         if (task_reply_says(reply, answers[i].word))
             what = answers[i].what;
     if (what != TASK_RESERVED && what != TASK_POISON) {
-        c.tell.reserved(c.arg, what, NULL, NULL);
+        c.tell.reserved(c.arg, what, NULL, NULL, NULL);
     } else if (task_from_reply(c.id, redis_reply_at(reply, 1), &t, &fault)) {
         err_wrap(&fault, "reserving");
-        c.tell.reserved(c.arg, TASK_HELD, NULL, &fault);
+        c.tell.reserved(c.arg, TASK_HELD, NULL, NULL, &fault);
     } else {
-        c.tell.reserved(c.arg, what, &t, NULL);
+        tell_reserved(&c, what, &t, redis_reply_at(reply, 2));
     }
 }
 
@@ -57,6 +68,8 @@ struct task_call *task_reserve(struct redis *r, const struct settings *s, const 
     task_args_number(&a, s->tasks.lease);
     task_args_number(&a, q->alone);
     task_args_number(&a, s->tasks.crashes_alone);
+    task_args_number(&a, TASK_PAGE_TURNS);
+    task_args_number(&a, SESSION_PAGE_BYTES);
     return task_call_send(r, &lua_task_reserve, &a, &call, on_reserved);
 }
 

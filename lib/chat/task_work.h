@@ -7,9 +7,10 @@
  *
  * All of these may be repeated after ERR_STORE, which leaves open whether they were carried out. */
 
+#include "lib/chat/session.h"
 #include "lib/chat/task.h"
 
-enum { TASK_TOKEN_SIZE = 17 };
+enum { TASK_TOKEN_SIZE = 17, TASK_PAGE_TURNS = 50 };
 
 enum task_reserved {
     TASK_RESERVED,      /* ours: status running, attempt counted, lease begun */
@@ -19,9 +20,11 @@ enum task_reserved {
     TASK_HELD,          /* another runner's lease lives; the entry is left alone */
 };
 
-/* t is borrowed, set with TASK_RESERVED and TASK_POISON only. e NULL or set. */
+/* t is borrowed, set with TASK_RESERVED and TASK_POISON only. begun: of a dialog that was no longer
+ * than TASK_PAGE_TURNS its turns, as session_read_as_of would tell them; borrowed, or NULL. e NULL
+ * or set. */
 typedef void task_reserve_fn(void *arg, enum task_reserved what, const struct task *t,
-                             const struct err *e);
+                             const struct session_page *begun, const struct err *e);
 /* entry: the stream entry's id. token: 16 hex digits, the fence, one for each reservation. alone:
  * nothing else is in flight in this process, nor will be until this has ended. */
 struct task_ask { const char *id, *entry, *token, *consumer; bool alone; };

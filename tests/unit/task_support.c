@@ -14,6 +14,7 @@ struct support_redis *task_server;
 struct loop          *task_loop;
 struct redis         *task_redis;
 struct settings       task_settings;
+struct task_desk     *task_desk;
 
 /* Texts that are handed out; they go with the test. */
 static char  *texts[4096];
@@ -85,6 +86,7 @@ void task_setup(void)
     task_settings.tasks.canary_base = 60 * 1000;
     task_settings.tasks.canary_max = 600 * 1000;
     task_settings.tasks.crashes_alone = 1;
+    task_desk = task_desk_new(task_redis, &task_settings);
     begin();
     until_came(task_group(task_redis, on_count, NULL));
     ck_assert_int_eq(got.count, 1);
@@ -92,6 +94,7 @@ void task_setup(void)
 
 void task_teardown(void)
 {
+    task_desk_free(task_desk);
     redis_free(task_redis);
     loop_free(task_loop);
     while (text_count)
@@ -161,7 +164,9 @@ enum err_code task_make_with(const char *session, const char *key, const char *b
                               .body_hash = body };
 
     begin();
-    until_came(task_accept(task_redis, &task_settings, &q, on_accepted, NULL));
+    ck_assert(task_accept(task_desk, &q, on_accepted, NULL));
+    ck_assert(!got.came);
+    support_until(task_loop, &got.came);
     strcpy(id, got.id);
     return got.code;
 }
@@ -227,9 +232,10 @@ const char *task_read(const char *consumer)
 }
 
 static void on_reserved(void *arg, enum task_reserved what, const struct task *t,
-                        const struct err *e)
+                        const struct session_page *begun, const struct err *e)
 {
     (void)arg;
+    (void)begun;
     got.came = true;
     got.reserved = what;
     got.code = e ? e->code : ERR_OK;

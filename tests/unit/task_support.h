@@ -3,6 +3,7 @@
 /* What the tests of tasks share: a Redis, a connection to it, sessions to write down, and each
  * call of task.h and task_work.h made in one line. */
 
+#include "lib/chat/task_accept.h"
 #include "lib/chat/task_admin.h"
 #include "lib/chat/task_queue.h"
 #include "lib/chat/task_work.h"
@@ -11,6 +12,7 @@
 extern struct support_redis *task_server;   /* of the whole case */
 extern struct loop          *task_loop;     /* of one test, as all below */
 extern struct redis         *task_redis;
+extern struct task_desk     *task_desk;
 extern struct settings       task_settings; /* a test changes what it is about */
 
 /* Unchecked: a Redis for the case. Checked: an empty one with the group, loop and connection. */

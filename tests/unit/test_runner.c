@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/chat/lua_scripts.h"
 #include "tests/unit/runner_support.h"
 
 /* --- the straight road --- */
@@ -39,6 +40,18 @@ START_TEST(a_task_accepted_while_the_runner_waits_is_begun_at_once)
     id = task_make("s");
     until_status(id, TASK_FINISHED);
     ck_assert_int_lt(clock_ms() - before, 1500);
+}
+END_TEST
+
+START_TEST(a_dialog_comes_with_its_task)
+{
+    const char *id = task_make("s");
+
+    task_ask("SCRIPT FLUSH");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FINISHED);
+    ck_assert_ptr_nonnull(strstr(fake.html, "question 3"));
+    task_expect("0", "SCRIPT EXISTS %s", lua_turn_page.sha1);   /* nobody asked for it */
 }
 END_TEST
 
@@ -528,6 +541,7 @@ int main(void)
     tcase_add_test(t, a_dialog_of_too_many_pages_is_told);
     tcase_add_test(t, an_accepted_task_is_written_and_finished);
     tcase_add_test(t, a_task_accepted_while_the_runner_waits_is_begun_at_once);
+    tcase_add_test(t, a_dialog_comes_with_its_task);
     tcase_add_test(t, the_document_is_the_dialog_as_it_was_at_acceptance);
     tcase_add_test(t, a_long_dialog_is_read_whole_and_in_order);
     tcase_add_test(t, a_short_dialog_may_be_too_large_for_one_answer_of_redis);

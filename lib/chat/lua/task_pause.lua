@@ -29,7 +29,7 @@ let_go(q, id, known.entry)
 redis.call('HSET', task, 'st', 'pending', 'ec', code, 'ed', detail, 'pf', digits(now))
 redis.call('HINCRBY', task, 'at', -1)
 forget_crashes(task)
-stand_in_line(q, id, known.tenant)
+stand_in_line(q, known.tenant, { id })
 
 if not fault then
     redis.call('HSET', q.control, 'since', digits(now), 'culprit', id)

@@ -11,30 +11,45 @@
 -- KEYS  1-8 queue
 -- ARGV  1 group  2 consumer  3 task id  4 entry  5 token  6 lease, ms
 --       7 "1" when nothing else is in flight at this runner  8 crashes alone that make poison
--- Returns {"reserved", {field, value...}}  the whole record
---         {"poison", {field, value...}}    the same, but it is not to be tried again
---         {"suspect"}                      ask again when nothing else is in flight
---         {"settled"}                      the entry was deleted
---         {"held"}                         another's lease lives
+--       9 turns of a dialog, and 10 bytes of it, that are answered at once
+-- Returns {"reserved", {field, value...}, page}  the whole record, and, unless the dialog is
+--                           longer, what turn_page.lua says of it
+--         {"poison", {field, value...}}    the record, but it is not to be tried again
+--         {"suspect"}       ask again when nothing else is in flight
+--         {"settled"}       the entry was deleted
+--         {"held"}          another's lease lives
 --@include task_queue.inc
 --@include task_hold.inc
+--@include turn_page.inc
 local q = queue(1, ARGV[1])
 local consumer, id, entry, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local lease_ms, alone, crashes_alone = tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
+local page_turns, page_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local task = q.task .. id
 
 local CRASHES_TOGETHER = 2
 
-local seen = redis.call('HMGET', task, 'st', 'en', 'tk', 'un', 'al', 'tn', 'cr', 'at', 'tr')
+local seen = redis.call('HMGET', task, 'st', 'en', 'tk', 'un', 'al', 'tn', 'cr', 'at', 'tr',
+                        'se', 'nt', 't0')
 local status, current, holder, held_until, was = seen[1], seen[2], seen[3], seen[4], seen[5]
 local tenant, crashes = seen[6], tonumber(seen[7] or 0)
 local attempts, tries = tonumber(seen[8] or 0), tonumber(seen[9] or 0)
 
--- The entry was just handed to this consumer, unless it is another's that is taken over; and one who
--- runs alone may have had to wait since.
+-- The dialog as it was when the task was accepted; nil: longer than is answered at once.
+local function dialog()
+    local turns, session = tonumber(seen[11]), session_key(q, tenant, seen[10])
+    if turns > page_turns then return nil end
+    local keys = { session, session .. ':msgs', session .. ':kept', session .. ':kept:msgs' }
+    return turn_page(keys, 0, turns, page_bytes, tonumber(seen[12]))
+end
+
+-- The entry was just handed to this consumer, unless it is another's that is taken over; and one
+-- who runs alone may have had to wait since.
 local function answer()
     if alone or status == 'running' then keep_entry(q, entry, consumer) end
-    return { was == 'poison' and 'poison' or 'reserved', redis.call('HGETALL', task) }
+    local record = redis.call('HGETALL', task)
+    if was == 'poison' then return { 'poison', record } end
+    return { 'reserved', record, dialog() }
 end
 
 local function is_paused()
@@ -64,7 +79,7 @@ end
 
 if is_paused() then
     let_go(q, id, entry)
-    stand_in_line(q, id, tenant)
+    stand_in_line(q, tenant, { id })
     return { 'settled' }
 end
 
