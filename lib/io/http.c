@@ -1,5 +1,5 @@
-/* Calls and their ends. Bytes are handed on from within libcurl, where no transfer can be added or
- * removed, or from within a plain connection: what a caller asks for there is done right after that
+/* Calls and their ends. libcurl's callbacks hand bytes on from within libcurl, where no transfer
+ * can be added or removed: what a caller asks for there is done right after libcurl has run
  * (`dead`, `due`). */
 #include "lib/io/http.h"
 
@@ -8,9 +8,133 @@
 
 #include "lib/base/clock.h"
 #include "lib/io/http_call.h"
-#include "lib/io/http_plain.h"
 
+/* Each is some ten KiB. */
+enum { SPARE_MAX = 32 };
+
+static void after_curl(void *arg);
+static void on_doing(void *arg);
 static void on_deadline(void *arg);
+
+struct http *http_new(struct loop *l, const struct http_options *o)
+{
+    struct http *h = calloc(1, sizeof *h);
+
+    if (!h || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(h);
+        return NULL;
+    }
+    list_init(&h->calls);
+    list_init(&h->dead);
+    list_init(&h->due);
+    list_init(&h->spare);
+    timer_init(&h->doing, l, on_doing, h);
+    buf_init(&h->line, 128 << 10);
+    h->connect_timeout = o->connect_timeout;
+    h->max_idle = o->max_idle;
+    h->small_buffers = o->small_buffers;
+    if (o->ca_file && o->ca_file[0])
+        h->ca_file = strdup(o->ca_file);
+    if (o->user_agent && o->user_agent[0])
+        h->user_agent = strdup(o->user_agent);
+    h->share = curl_share_init();
+    if (!multi_init(&h->multi, l, after_curl, h) || !h->share) {
+        http_free(h);
+        return NULL;
+    }
+    curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return h;
+}
+
+/* A new one, or one whose handle has served before. */
+static struct http_call *call_new(struct http *h)
+{
+    struct http_call *c;
+    CURL *easy;
+
+    if (list_empty(&h->spare))
+        return calloc(1, sizeof *c);
+    c = list_owner(h->spare.next, struct http_call, link);
+    list_take(&c->link);
+    h->spare_count--;
+    easy = c->easy;
+    memset(c, 0, sizeof *c);
+    c->easy = easy;
+    return c;
+}
+
+static void call_free(struct http_call *c)
+{
+    struct http *h = c->http;
+
+    list_take(&c->link);
+    list_take(&c->due);
+    timer_stop(&c->timer);
+    if (c->easy)
+        curl_multi_remove_handle(h->multi.curl, c->easy);
+    http_headers_free(c->headers);
+    free(c->body);
+    if (c->well && h->spare_count < SPARE_MAX && !h->closed) {
+        h->spare_count++;
+        list_push(&h->spare, &c->link);
+        return;
+    }
+    curl_easy_cleanup(c->easy);
+    free(c);
+}
+
+static void free_spare(struct http *h)
+{
+    while (!list_empty(&h->spare)) {
+        struct http_call *c = list_owner(h->spare.next, struct http_call, link);
+
+        list_take(&c->link);
+        curl_easy_cleanup(c->easy);
+        free(c);
+    }
+}
+
+/* Nothing comes from it any more. */
+static void call_end(struct http_call *c)
+{
+    if (c->state != HTTP_OVER)
+        c->http->count--;
+    c->state = HTTP_OVER;
+    timer_stop(&c->timer);
+    list_take(&c->due);
+}
+
+static void free_dead(struct http *h)
+{
+    while (!list_empty(&h->dead))
+        call_free(list_owner(h->dead.next, struct http_call, link));
+}
+
+void http_free(struct http *h)
+{
+    if (!h)
+        return;
+    h->closed = true;
+    while (!list_empty(&h->calls)) {
+        struct http_call *c = list_owner(h->calls.next, struct http_call, link);
+
+        call_end(c);
+        list_take(&c->link);
+        list_push(&h->dead, &c->link);
+    }
+    if (h->multi.inside || h->busy)
+        return;
+    free_dead(h);
+    free_spare(h);
+    timer_stop(&h->doing);
+    multi_close(&h->multi);
+    curl_share_cleanup(h->share);
+    buf_close(&h->line);
+    free(h->ca_file);
+    free(h->user_agent);
+    free(h);
+    curl_global_cleanup();
+}
 
 static void call_is_due(struct http_call *c)
 {
@@ -40,17 +164,15 @@ void call_watch(struct http_call *c)
 
 static void call_start(struct http_call *c)
 {
-    CURLMcode rc = CURLM_OUT_OF_MEMORY;
+    CURLMcode rc;
 
-    c->state = HTTP_RUNNING;
-    if (c->site && !c->fresh && plain_reuse(c))
-        return;
     multi_keep(&c->http->multi, c->http->count + (size_t)c->http->max_idle);
-    if (!c->site || transfer_connect(c, c->site->url))
-        rc = multi_add(&c->http->multi, c->easy);
+    rc = multi_add(&c->http->multi, c->easy);
+    c->state = HTTP_RUNNING;
     if (rc == CURLM_OK)
         return;
-    http_fail(c, ERR_INTERNAL, curl_multi_strerror(rc));
+    c->problem = ERR_INTERNAL;
+    c->problem_text = curl_multi_strerror(rc);
     call_is_due(c);
 }
 
@@ -64,34 +186,10 @@ static void set_deadlines(struct http_call *c, const struct http_request *q)
     call_watch(c);
 }
 
-void http_fail(struct http_call *c, enum err_code problem, const char *text)
-{
-    if (c->problem != ERR_OK)
-        return;
-    c->problem = problem;
-    c->problem_text = text;
-}
-
-static bool prepare(struct http_call *c, const struct http_request *q)
-{
-    const struct http_headers *headers = q->prepared;
-    const char *path;
-
-    c->bodyless = strcmp(q->method, "HEAD") == 0;
-    c->has_body = c->body || !(c->bodyless || strcmp(q->method, "GET") == 0 ||
-                               strcmp(q->method, "DELETE") == 0);
-    if (q->headers || !headers)
-        headers = c->headers = http_headers_new(q->headers);
-    c->site = plain_site(c->http, q->url, &path);
-    if (!headers)
-        return false;
-    return c->site ? plain_prepare(c, q, path, headers) : transfer_prepare(c, q, headers);
-}
-
 struct http_call *http_send(struct http *h, const struct http_request *q,
                             const struct http_handlers *on, void *arg)
 {
-    struct http_call *c = h->closed ? NULL : http_call_new(h);
+    struct http_call *c = h->closed ? NULL : call_new(h);
 
     if (!c) {
         free(q->body);
@@ -104,15 +202,15 @@ struct http_call *http_send(struct http *h, const struct http_request *q,
     c->body_len = q->body ? q->body_len : 0;
     list_init(&c->due);
     list_init(&c->link);
-    buf_init(&c->head, 0);
     list_push(&h->calls, &c->link);
     h->count++;
     timer_init(&c->timer, h->multi.loop, on_deadline, c);
     set_deadlines(c, q);
-    if (!prepare(c, q)) {
-        http_fail(c, ERR_INTERNAL, "the request could not be made");
+    if (!transfer_prepare(c, q)) {
+        c->problem = ERR_INTERNAL;
+        c->problem_text = "the request could not be made";
         call_is_due(c);
-    } else if (http_is_inside(h)) {
+    } else if (h->multi.inside) {
         call_is_due(c);
     } else {
         call_start(c);
@@ -124,12 +222,12 @@ void http_cancel(struct http_call *c)
 {
     if (!c || c->state == HTTP_OVER)
         return;
-    http_call_end(c);
+    call_end(c);
     list_take(&c->link);
-    if (http_is_inside(c->http))
+    if (c->http->multi.inside)
         list_push(&c->http->dead, &c->link);
     else
-        http_call_free(c);
+        call_free(c);
 }
 
 void http_pause(struct http_call *c)
@@ -161,8 +259,8 @@ static void why_failed(const struct http_call *c, CURLcode result, struct err *e
         err_set(e, c->problem, "%s", c->problem_text);
     else if (result == CURLE_OPERATION_TIMEDOUT)
         err_set(e, ERR_UPSTREAM_SLOW, "connecting: %s", says);
-    else if (result == CURLE_OUT_OF_MEMORY && c->sent && !c->status)    /* one word for both */
-        err_set(e, ERR_UPSTREAM, "a header line is too long");
+    else if (result == CURLE_OUT_OF_MEMORY && c->sent && !c->status)
+        err_set(e, ERR_UPSTREAM, "a header line is too long");     /* libcurl has one word for both */
     else if (result == CURLE_OUT_OF_MEMORY)
         err_set(e, ERR_INTERNAL, "out of memory");
     else if (result == CURLE_OK)
@@ -181,54 +279,17 @@ static void call_done(struct http_call *c, CURLcode result)
     c->well = c->problem == ERR_OK && result == CURLE_OK && c->status;
     if (!c->well)
         why_failed(c, result, &e);
-    http_call_end(c);
+    call_end(c);
     list_take(&c->link);
     c->on.on_done(c->arg, c->status, c->well ? NULL : &e);
-    http_call_free(c);
+    call_free(c);
 }
 
 static void call_repeat(struct http_call *c)
 {
-    plain_close(c->plain);
-    c->plain = NULL;
-    c->fresh = true;
-    c->again = false;
-    c->line_status = 0;
-    if (!c->site)
-        transfer_repeat(c);
+    curl_multi_remove_handle(c->http->multi.curl, c->easy);
+    transfer_repeat(c);
     call_start(c);
-}
-
-static void call_connected(struct http_call *c)
-{
-    int fd = transfer_take_socket(c);
-
-    if (fd >= 0 && plain_begin(c, fd))
-        return;
-    http_fail(c, ERR_POOL_BUSY, "nothing is left for a connection");
-    call_done(c, CURLE_OK);
-}
-
-void call_has_ended(struct http_call *c)
-{
-    list_take(&c->due);
-    list_push(&c->http->ended, &c->due);
-}
-
-static void take_plain_ended(struct http *h)
-{
-    while (!h->closed && !list_empty(&h->ended)) {
-        struct http_call *c = list_owner(h->ended.next, struct http_call, due);
-
-        list_take(&c->due);
-        if (c->again) {
-            call_repeat(c);
-            continue;
-        }
-        if (c->problem == ERR_OK)
-            plain_release(c);
-        call_done(c, CURLE_OK);
-    }
 }
 
 static void take_ended(struct http *h)
@@ -247,19 +308,18 @@ static void take_ended(struct http *h)
             continue;
         if (c->again)
             call_repeat(c);
-        else if (c->site && result == CURLE_OK && c->problem == ERR_OK)
-            call_connected(c);
         else
             call_done(c, result);
     }
 }
 
-void http_ran(struct http *h)
+static void after_curl(void *arg)
 {
+    struct http *h = arg;
+
     h->busy = true;
-    take_plain_ended(h);
     take_ended(h);
-    http_call_free_dead(h);
+    free_dead(h);
     multi_keep(&h->multi, h->count + (size_t)h->max_idle);
     h->busy = false;
     if (h->closed)
@@ -273,10 +333,6 @@ static void call_continue(struct http_call *c)
     CURLcode rc;
 
     c->held = false;
-    if (c->plain) {
-        plain_continue(c);
-        return;
-    }
     m->inside = true;
     rc = curl_easy_pause(c->easy, CURLPAUSE_CONT);
     m->inside = false;
@@ -284,7 +340,7 @@ static void call_continue(struct http_call *c)
         call_done(c, rc);
 }
 
-void http_do_due(void *arg)
+static void on_doing(void *arg)
 {
     struct http *h = arg;
     struct list due;
@@ -303,7 +359,7 @@ void http_do_due(void *arg)
         else if (c->held && !c->paused)
             call_continue(c);
     }
-    http_ran(h);
+    after_curl(h);
 }
 
 static void on_deadline(void *arg)
@@ -325,5 +381,5 @@ static void on_deadline(void *arg)
     c->problem = ERR_UPSTREAM_SLOW;
     h->busy = true;
     call_done(c, CURLE_OK);
-    http_ran(h);
+    after_curl(h);
 }

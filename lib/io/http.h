@@ -1,8 +1,6 @@
 #ifndef CONFAB_HTTP_H
 #define CONFAB_HTTP_H
-/* HTTP/1.1 requests on the loop. Only the files http*.c include libcurl, which opens all
- * connections and speaks on those with TLS or a proxy. On a plain one, as to a server nearby, we
- * speak ourselves: that takes a fraction of the CPU, and of the memory of a stream that waits.
+/* HTTP/1.1 requests on the loop. Only the files http*.c include libcurl.
  *
  * A request ends in exactly one on_done, never before http_send has returned, unless it
  * is cancelled, after which nothing comes any more. Redirects are not followed, proxies only as

@@ -1,13 +1,13 @@
-/* One transfer as libcurl sees it: its options and its callbacks. */
+/* One transfer as libcurl sees it: its options, and what comes out of it. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "lib/base/clock.h"
 #include "lib/io/http_call.h"
 
-enum { SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10 };
+enum { HEADERS_MAX = 64 << 10, SMALL_RECEIVE = 1024, SMALL_SEND = 16 << 10 };
 
 /* libcurl asks a server before it sends a larger body, unless it is told not to. */
 enum { EXPECT_BODY = 1 << 20 };
@@ -16,10 +16,112 @@ enum { EXPECT_BODY = 1 << 20 };
  * a server nearby does not: above this many, connections are not kept. */
 enum { REUSE_CALLS_MAX = 256 };
 
+void transfer_forget_request(struct http_call *c)
+{
+    if (c->body)
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, NULL);
+    if (c->headers)
+        curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
+    http_headers_free(c->headers);
+    free(c->body);
+    c->headers = NULL;
+    c->body = NULL;
+}
+
+/* Ends the transfer from within a callback of libcurl: 0 bytes taken. */
+static size_t give_up(struct http_call *c, enum err_code problem, const char *text)
+{
+    c->problem = problem;
+    c->problem_text = text;
+    return 0;
+}
+
+/* libcurl reads the request again only while it could still have to repeat it, which is until the
+ * answer begins; but a server may answer before it has heard all. */
+static void forget_sent_request(struct http_call *c)
+{
+    curl_off_t sent = 0;
+
+    curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if ((size_t)sent >= c->body_len)
+        transfer_forget_request(c);
+}
+
+static size_t on_head_end(struct http_call *c, size_t len)
+{
+    if (c->line_status < 200)
+        return len;
+    c->status = c->line_status;
+    c->heard_at = clock_ms();
+    call_watch(c);
+    forget_sent_request(c);
+    if (c->on.on_status)
+        c->on.on_status(c->arg, c->status);
+    return c->state == HTTP_RUNNING ? len : 0;
+}
+
+static bool is_identity(const char *value)
+{
+    return *value == '\0' || strcasecmp(value, "identity") == 0;
+}
+
+/* line: "Name: value" without its end, writable. */
+static size_t on_field(struct http_call *c, char *line, size_t len)
+{
+    char *value = strchr(line, ':'), *end;
+
+    if (!value)
+        return len;
+    *value++ = '\0';
+    value += strspn(value, " \t");
+    for (end = value + strlen(value); end > value && (end[-1] == ' ' || end[-1] == '\t'); end--)
+        end[-1] = '\0';
+    for (char *at = line; *at; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at += 'a' - 'A';
+    if (strcmp(line, "content-encoding") == 0 && !is_identity(value))
+        c->compressed = true;
+    if (c->on.on_header)
+        c->on.on_header(c->arg, line, value);
+    return c->state == HTTP_RUNNING ? len : 0;
+}
+
+/* "HTTP/1.1 200 OK"; 0 when it is not one. */
+static int status_of(const char *line)
+{
+    const char *blank = strncmp(line, "HTTP/", 5) == 0 ? strchr(line, ' ') : NULL;
+
+    return blank ? atoi(blank + 1) : 0;
+}
+
 static size_t on_line(char *bytes, size_t one, size_t len, void *arg)
 {
+    struct http_call *c = arg;
+    struct buf *line = &c->http->line;
+    size_t text = len;
+    int status;
+
     (void)one;
-    return http_answer_line(arg, bytes, len) ? len : 0;
+    if (c->state != HTTP_RUNNING)
+        return 0;
+    c->header_bytes += len;
+    if (c->header_bytes > HEADERS_MAX)
+        return give_up(c, ERR_UPSTREAM, "the headers are larger than 64 KiB");
+    if (c->status)
+        return len;     /* a trailer */
+    while (text && (bytes[text - 1] == '\n' || bytes[text - 1] == '\r'))
+        text--;
+    if (text == 0)
+        return on_head_end(c, len);
+    buf_clear(line);
+    if (!buf_add(line, bytes, text))
+        return give_up(c, ERR_INTERNAL, "out of memory");
+    status = status_of(line->data);
+    if (status)
+        c->line_status = status;
+    else if (c->line_status >= 200)
+        return on_field(c, line->data, len);
+    return len;
 }
 
 /* While paused nothing is taken: libcurl keeps these bytes, and reads no more. */
@@ -28,11 +130,20 @@ static size_t on_bytes(char *bytes, size_t one, size_t len, void *arg)
     struct http_call *c = arg;
 
     (void)one;
-    if (c->paused && c->state == HTTP_RUNNING) {
+    if (c->state != HTTP_RUNNING)
+        return 0;
+    if (c->paused) {
         c->held = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    return http_answer_body(c, bytes, len) ? len : 0;
+    if (c->compressed)
+        return give_up(c, ERR_UPSTREAM, "the answer is compressed, though that was not asked for");
+    c->heard_at = clock_ms();
+    if (c->body)
+        forget_sent_request(c);
+    if (c->on.on_body && !c->on.on_body(c->arg, bytes, len))
+        return give_up(c, ERR_CANCELLED, "the answer was not wanted any more");
+    return c->state == HTTP_RUNNING ? len : 0;
 }
 
 /* libcurl itself would repeat it up to five times, on one dead connection after the other: it
@@ -52,8 +163,8 @@ static int on_sending(void *arg, char *to, char *from, int to_port, int from_por
 
 void transfer_repeat(struct http_call *c)
 {
-    curl_multi_remove_handle(c->http->multi.curl, c->easy);
-    c->sent = false;
+    c->sent = c->again = false;
+    c->line_status = 0;
     c->curl_says[0] = '\0';
     curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
 }
@@ -66,21 +177,71 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 
     (void)purpose;
     if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-        http_fail(c, ERR_POOL_BUSY, "no file is left for a connection");
+        give_up(c, ERR_POOL_BUSY, "no file is left for a connection");
     else if (c->problem == ERR_POOL_BUSY)       /* there was none for another of its addresses */
         c->problem = ERR_OK;
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
+/* The first line is for large bodies only. */
+struct http_headers { struct curl_slist *lines; };
+
+void http_headers_free(struct http_headers *p)
+{
+    if (!p)
+        return;
+    for (struct curl_slist *line = p->lines; line; line = line->next)
+        explicit_bzero(line->data, strlen(line->data));
+    curl_slist_free_all(p->lines);
+    free(p);
+}
+
+static bool add_line(struct http_headers *p, const char *line)
+{
+    struct curl_slist *longer = strpbrk(line, "\r\n") ? NULL : curl_slist_append(p->lines, line);
+
+    if (longer)
+        p->lines = longer;
+    return longer;
+}
+
+struct http_headers *http_headers_new(const char *const *lines)
+{
+    struct http_headers *p = calloc(1, sizeof *p);
+    /* No waiting for "100 Continue": many servers never say it. */
+    bool ok = p && add_line(p, "Expect:");
+
+    for (; ok && lines && *lines; lines++)
+        ok = add_line(p, *lines);
+    if (ok)
+        return p;
+    http_headers_free(p);
+    return NULL;
+}
+
+/* libcurl looks each of its own headers up among these: the fewer the better. */
+static bool set_headers(struct http_call *c, const struct http_request *q)
+{
+    const struct http_headers *p = q->prepared;
+
+    if (q->headers || !p) {
+        c->headers = http_headers_new(q->headers);
+        p = c->headers;
+    }
+    return p && curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER,
+                                 c->body_len > EXPECT_BODY ? p->lines : p->lines->next) == CURLE_OK;
+}
+
 static bool set_method(struct http_call *c, const struct http_request *q)
 {
     CURL *easy = c->easy;
+    bool bodyless = strcmp(q->method, "GET") == 0 || strcmp(q->method, "DELETE") == 0;
     CURLcode rc = CURLE_OK;
 
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);    /* nothing of the request before */
     if (strcmp(q->method, "HEAD") == 0)
         return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
-    if (c->has_body) {
+    if (c->body || !bodyless) {
         rc = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body_len);
         if (rc == CURLE_OK)
             rc = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, c->body ? c->body : "");
@@ -154,35 +315,11 @@ static bool new_handle(struct http_call *c)
     return set_protocol(c);
 }
 
-bool transfer_prepare(struct http_call *c, const struct http_request *q,
-                      const struct http_headers *headers)
+bool transfer_prepare(struct http_call *c, const struct http_request *q)
 {
-    struct curl_slist *lines = http_headers_list(headers, c->body_len > EXPECT_BODY);
-
     if (!c->easy && !new_handle(c))
         return false;
     set_reuse(c);
     return curl_easy_setopt(c->easy, CURLOPT_URL, q->url) == CURLE_OK && set_method(c, q) &&
-           curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, lines) == CURLE_OK;
-}
-
-bool transfer_connect(struct http_call *c, const char *url)
-{
-    return (c->easy || new_handle(c)) &&
-           curl_easy_setopt(c->easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
-           curl_easy_setopt(c->easy, CURLOPT_URL, url) == CURLE_OK;
-}
-
-/* libcurl closes its own with the handle. */
-int transfer_take_socket(struct http_call *c)
-{
-    curl_socket_t socket = CURL_SOCKET_BAD;
-    int fd;
-
-    curl_easy_getinfo(c->easy, CURLINFO_ACTIVESOCKET, &socket);
-    fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
-    curl_multi_remove_handle(c->http->multi.curl, c->easy);
-    curl_easy_cleanup(c->easy);
-    c->easy = NULL;
-    return fd;
+           set_headers(c, q);
 }
