@@ -14,7 +14,8 @@
 #include "lib/io/redis_wire.h"
 
 enum { REST_FIRST_MS = 50, REST_MAX_MS = 1000, SERVED_MS = 1000, LOOK_MS = 2000 };
-enum { READ_BYTES = 32 << 10, OUT_KEPT = 256 << 10 };
+/* A turn of the loop may be long, and then the answers to thousands of calls wait. */
+enum { READ_BYTES = 32 << 10, READS_PER_TURN = 16, OUT_KEPT = 256 << 10 };
 enum greeting { GREET_AUTH, GREET_NAME, GREET_SELECT, GREET_ROLE, GREET_PING };
 
 /* In the order in which they run. */
@@ -425,7 +426,6 @@ static void take_replies(struct redis_link *k)
 {
     void *reply;
 
-    k->busy = true;
     while (k->reader) {
         if (redisReaderGetReply(k->reader, &reply) != REDIS_OK) {
             link_fail(k, "not the protocol of Redis: %s", k->reader->errstr);
@@ -440,27 +440,36 @@ static void take_replies(struct redis_link *k)
             take_answer(k, reply);
         freeReplyObject(link_keep_reply(k));
     }
-    k->busy = false;
-    if (k->closed)
-        link_free(k);
+}
+
+/* False: no more waits, or the connection is lost. */
+static bool read_replies(struct redis_link *k)
+{
+    char bytes[READ_BYTES];
+    ssize_t n = recv(k->fd, bytes, sizeof bytes, 0);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (n <= 0)
+        link_fail(k, "reading: %s", n == 0 ? "the server hung up" : strerror(errno));
+    else if (redisReaderFeed(k->reader, bytes, (size_t)n) != REDIS_OK)
+        link_fail(k, "no memory for a reply");
+    else
+        take_replies(k);
+    return k->reader && n == sizeof bytes;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct redis_link *k = arg;
-    char bytes[READ_BYTES];
-    ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+    int reads = 0;
 
+    (void)fd;
     (void)what;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        link_fail(k, "reading: %s", n == 0 ? "the server hung up" : strerror(errno));
-        return;
-    }
-    if (redisReaderFeed(k->reader, bytes, (size_t)n) != REDIS_OK) {
-        link_fail(k, "no memory for a reply");
-        return;
-    }
-    take_replies(k);
+    k->busy = true;
+    while (read_replies(k) && ++reads < READS_PER_TURN)
+        ;
+    k->busy = false;
+    if (k->closed)
+        link_free(k);
 }

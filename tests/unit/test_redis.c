@@ -454,6 +454,23 @@ START_TEST(many_calls_are_under_way_on_one_connection)
 }
 END_TEST
 
+START_TEST(the_answers_that_wait_are_read_in_one_turn_of_the_loop)
+{
+    enum { CALLS = 100 };
+    char kilobyte[1024] = { 0 };
+
+    memset(kilobyte, 'x', sizeof kilobyte - 1);
+    wait_up(1);
+    for (int i = 0; i < CALLS; i++)
+        call(&got, 0, "ECHO", kilobyte, NULL);
+    event_base_loop(loop_base(loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    for (int i = 0; i < 2; i++)     /* when it has seen to another twice, it is through with us */
+        free(support_redis_ask(server, "PING"));
+    event_base_loop(loop_base(loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    ck_assert_int_eq(got.count, CALLS);
+}
+END_TEST
+
 START_TEST(a_value_of_several_megabytes_goes_both_ways)
 {
     size_t size = 8 << 20;
@@ -702,6 +719,7 @@ static TCase *with_server(void)
     tcase_add_test(tc, a_callback_of_a_failure_may_cancel_the_next_one);
     tcase_add_test(tc, a_subscriber_notices_a_server_that_fell_silent);
     tcase_add_test(tc, many_calls_are_under_way_on_one_connection);
+    tcase_add_test(tc, the_answers_that_wait_are_read_in_one_turn_of_the_loop);
     tcase_add_test(tc, a_value_of_several_megabytes_goes_both_ways);
     return tc;
 }
