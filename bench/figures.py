@@ -146,7 +146,7 @@ return n
 
 
 def stored_turns(rig: Rig, name: str) -> int:
-    """Of all speed's sessions. The lean peer keeps two entries for a turn, the others one."""
+    """Of all speed's sessions. The peer that does less keeps two entries for a turn, others one."""
     if name == "lean":
         return rig.redis.command("EVAL", _STORED, 0, "lean:speed-*") // 2
     return rig.redis.command("EVAL", _STORED, 0, f"c1:*:speed-*-{name}*:msgs")

@@ -117,7 +117,8 @@ def enqueue(rig: Rig, scale: Scale) -> dict[str, Any]:
             sessions(rig, f"enqueue{number}-{name}", 300)
             results.append(measured(rig, getattr(rig, name), connections=CLIENTS,
                                     seconds=scale.seconds, warmup=scale.seconds / 5,
-                                    session=f"enqueue{number}-{name}", turns=PER_SESSION, **ENQUEUE))
+                                    session=f"enqueue{number}-{name}", turns=PER_SESSION,
+                                    **ENQUEUE))
         empty(rig)
     found: dict[str, Any] = {name: {
         "per_second": spread([r["per_second"] for r in results]),

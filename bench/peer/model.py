@@ -1,6 +1,6 @@
-"""What the model is asked, and how its answer is read: always a stream, so that a client that leaves
-can end it. Of httpx it is only its engine, httpcore, that works for each turn: without the layer of
-cookies, redirects and URLs, and without its pool."""
+"""What the model is asked, and how its answer is read: always a stream, so that a client that
+leaves can end it. Of httpx it is only its engine, httpcore, that works for each turn: without the
+layer of cookies, redirects and URLs, and without its pool."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What is kept, in Redis: confab's own scripts (lib/chat/lua) on confab's own keys (lib/chat/keys.h),
-so that either can go on with what the other has stored."""
+"""What is kept, in Redis: confab's own scripts (lib/chat/lua) on confab's own keys
+(lib/chat/keys.h), so that either can go on with what the other has stored."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ LIFE = b"%d 0" % (30 * 86_400_000)
 IDEMPOTENCY_LIFE = 86_400_000
 PAUSES = (0.1, 0.2, 0.4, 0.8)       # between tries while Redis is away, then the last again
 TITLE_BYTES = 64
+INTERRUPTED = ',"interrupted":true'
 
 _QUEUE = (b"c1:tasks:stream", b"c1:tasks:tenants", b"c1:tasks:running", b"c1:tasks:due",
           b"c1:tasks:waiting", b"c1:tasks:fair", b"c1:tasks:control", b"c1:task:")
@@ -47,12 +48,12 @@ def hash_of(*parts: bytes) -> bytes:
                           ).hexdigest().encode()
 
 
-def idempotency(route: bytes, key: bytes | None, session: bytes, body: bytes) -> tuple[bytes, bytes]:
+def idempotency(route: bytes, key: bytes | None, session: bytes, body: bytes
+                ) -> tuple[bytes, bytes]:
     """The key of the record, and what the request says; empty without an Idempotency-Key."""
     if key is None:
         return b"", b""
-    says = hash_of(session, hashlib.sha256(len(body).to_bytes(8, "big") + body).hexdigest().encode())
-    return BASE + b"idem:" + hash_of(route, key), says
+    return BASE + b"idem:" + hash_of(route, key), hash_of(session, hash_of(body))
 
 
 def session_key(session: bytes) -> bytes:
@@ -266,7 +267,7 @@ class Turn:
                    ) -> None:
         entry = (f'{{"id":{self._fence.decode()},"asked":{int(asked * 1000)},'
                  f'"answered":{int(time.time() * 1000)},"model":{json_text(model)}'
-                 f'{",%sinterrupted%s:true" % (chr(34), chr(34)) if interrupted else ""}}}\n'
+                 f'{INTERRUPTED if interrupted else ""}}}\n'
                  f'{{"role":"user","content":{json_text(user)}}},'
                  f'{{"role":"assistant","content":{json_text(bot)}}}').encode()
         title = title_of(user) if self.number == 1 else b""

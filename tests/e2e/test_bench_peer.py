@@ -1,5 +1,6 @@
 """What confab is measured against (bench/peer) keeps the same contract, or the comparison would be
-none: it passes the tests of the routes that it has, and either goes on with what the other stored."""
+none: it passes the tests of the routes that it has, and either goes on with what the other has
+stored."""
 
 import inspect
 
