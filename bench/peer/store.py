@@ -151,9 +151,9 @@ class Store:
         idem, says = idempotency(b"write_to_doc", key, session, body)
         task = secrets.token_hex(11).encode()
         try:
-            word, *found = await self.run(
-                "task_accept", (*_QUEUE, session_key(session), idem), b"runners", task, TENANT,
-                session, says, b"%d" % IDEMPOTENCY_LIFE)
+            [(word, *found)] = await self.run(
+                "task_accept", (*_QUEUE, session_key(session), idem), b"runners",
+                b"%d" % IDEMPOTENCY_LIFE, task, TENANT, session, says)
         except RedisError as why:
             raise Fault("storage_unavailable", str(why)) from None
         if word == b"unknown":
