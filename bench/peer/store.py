@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Coroutine
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ LIFE = b"%d 0" % (30 * 86_400_000)
 IDEMPOTENCY_LIFE = 86_400_000
 PAUSES = (0.1, 0.2, 0.4, 0.8)       # between tries while Redis is away, then the last again
 TITLE_BYTES = 64
+AT_ONCE = 64
 INTERRUPTED = ',"interrupted":true'
 
 _QUEUE = (b"c1:tasks:stream", b"c1:tasks:tenants", b"c1:tasks:running", b"c1:tasks:due",
@@ -75,6 +77,8 @@ class Store:
         self._wake = redis.Redis(unix_socket_path=path).pubsub()
         self.turns: dict[int, Turn] = {}
         self.last_ticket = 0
+        self._wishes: list[tuple] = []      # for tasks: keys, words, and who waits for the answer
+        self._accepting = False
 
     async def start(self) -> None:
         for text in self._scripts.values():
@@ -150,17 +154,40 @@ class Store:
     async def accept_task(self, session: bytes, key: bytes | None, body: bytes) -> bytes:
         idem, says = idempotency(b"write_to_doc", key, session, body)
         task = secrets.token_hex(11).encode()
-        try:
-            [(word, *found)] = await self.run(
-                "task_accept", (*_QUEUE, session_key(session), idem), b"runners",
-                b"%d" % IDEMPOTENCY_LIFE, task, TENANT, session, says)
-        except RedisError as why:
-            raise Fault("storage_unavailable", str(why)) from None
+        answer = asyncio.get_running_loop().create_future()
+        self._wishes.append(((session_key(session), idem), (task, TENANT, session, says), answer))
+        if not self._accepting:
+            self._accepting = True
+            self.in_background(self._accept())
+        word, *found = await answer
+        if word == b"failed":
+            raise Fault("storage_unavailable", found[0])
         if word == b"unknown":
             raise Fault("session_not_found", "there is no such session")
         if word == b"reused":
             raise Fault("idempotency_key_reused", "the Idempotency-Key was used with another body")
         return found[0]
+
+    async def _accept(self) -> None:
+        """Those that came while others were being accepted go together, as running a script costs
+        more than a task in it."""
+        try:
+            while self._wishes:
+                taken, self._wishes = self._wishes[:AT_ONCE], self._wishes[AT_ONCE:]
+                await self._accept_some(taken)
+        finally:
+            self._accepting = False
+
+    async def _accept_some(self, wishes: list[tuple]) -> None:
+        keys, words, waiting = zip(*wishes)
+        try:
+            answers = await self.run("task_accept", (*_QUEUE, *chain(*keys)), b"runners",
+                                     b"%d" % IDEMPOTENCY_LIFE, *chain(*words))
+        except RedisError as why:
+            answers = [(b"failed", str(why))] * len(wishes)
+        for future, answer in zip(waiting, answers):
+            if not future.done():
+                future.set_result(answer)
 
     async def task_status(self, task: bytes) -> bytes:
         try:
