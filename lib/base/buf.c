@@ -102,11 +102,6 @@ bool buf_add(struct buf *b, const void *bytes, size_t len)
     return true;
 }
 
-bool buf_adds(struct buf *b, const char *s)
-{
-    return buf_add(b, s, strlen(s));
-}
-
 bool buf_addc(struct buf *b, char c)
 {
     return buf_add(b, &c, 1);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct buf {
     char  *data;      /* owned; never NULL after buf_init */
@@ -27,7 +28,7 @@ void buf_trim(struct buf *b);
 
 /* All return !failed. */
 bool buf_add(struct buf *b, const void *bytes, size_t len);
-bool buf_adds(struct buf *b, const char *s);
+static inline bool buf_adds(struct buf *b, const char *s) { return buf_add(b, s, strlen(s)); }
 bool buf_addc(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Room for n more bytes, at least one, at data + len (plus the '\0'); the caller then raises

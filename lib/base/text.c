@@ -1,5 +1,6 @@
 #include "lib/base/text.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,21 +175,26 @@ static bool is_json_plain(char c)
     return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* Where a byte below 0x80 is less than what is taken from it, its top bit comes up. That may carry
- * on to the byte after it, but never from nowhere. */
-static bool eight_json_plain(uint64_t bytes)
+/* The top bits of those that are not plain; behind the first of them it may have others. Where a
+ * byte below 0x80 is less than what is taken from it, its top bit comes up, and that may carry on to
+ * the byte after it, but never from nowhere. */
+static uint64_t eight_not_plain(uint64_t bytes)
 {
     uint64_t quotes = bytes ^ each * '"', slashes = bytes ^ each * '\\';
 
-    return !(((bytes - each * 0x20) | (quotes - each) | (slashes - each)) & ~bytes & tops);
+    return ((bytes - each * 0x20) | (quotes - each) | (slashes - each)) & ~bytes & tops;
 }
 
 size_t text_json_plain(const char *s, size_t len)
 {
     size_t n = 0;
 
-    while (len - n >= 8 && eight_json_plain(eight(s + n)))
-        n += 8;
+    for (; len - n >= 8; n += 8) {
+        uint64_t found = eight_not_plain(le64toh(eight(s + n)));
+
+        if (found)
+            return n + (size_t)__builtin_ctzll(found) / 8;
+    }
     while (n < len && is_json_plain(s[n]))
         n++;
     return n;

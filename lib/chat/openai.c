@@ -76,9 +76,20 @@ static void add_options(struct buf *out, const struct model_settings *s,
         buf_addf(out, ",\"temperature\":%g", strtod(s->temperature, NULL));
 }
 
+/* Most of it, so that it need not grow step by step. */
+static size_t usual_size(const struct model_question *q)
+{
+    size_t size = 300 + (q->system ? strlen(q->system) : 0) + q->memory.len + q->user_len;
+
+    for (size_t i = 0; i < q->window_count; i++)
+        size += q->window[i].len + 1;
+    return size;
+}
+
 bool openai_request_body(struct buf *out, const struct model_settings *s,
                          const struct model_question *q)
 {
+    buf_reserve(out, usual_size(q));
     add_options(out, s, q->options);
     buf_adds(out, ",\"messages\":[");
     add_messages(out, s, q);
