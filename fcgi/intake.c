@@ -9,21 +9,27 @@
 
 enum { BODY_FIRST = 4096, TRASH_MAX = 64 << 20 };
 
-/* What is kept: REQUEST_URI, whose listener it was, and these headers by their CGI names. */
-static const char *const names[HEADER_COUNT] = {
-    [HEADER_ACCEPT] = "HTTP_ACCEPT",
-    [HEADER_AUTHORIZATION] = "HTTP_AUTHORIZATION",
-    [HEADER_CONTENT_TYPE] = "CONTENT_TYPE",
-    [HEADER_IDEMPOTENCY_KEY] = "HTTP_IDEMPOTENCY_KEY",
-    [HEADER_ORIGIN] = "HTTP_ORIGIN",
-    [HEADER_REQUEST_ID] = "HTTP_X_REQUEST_ID",
-    [HEADER_ACR_METHOD] = "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
-    [HEADER_LAST_EVENT_ID] = "HTTP_LAST_EVENT_ID",
-};
-
 struct params {
     const char *method, *target, *length, *listener;
     const char *headers[HEADER_COUNT];
+};
+
+/* What is kept, by its CGI name. */
+#define KEPT(name, field) { name, sizeof(name) - 1, offsetof(struct params, field) }
+#define KEPT_HEADER(name, which) KEPT(name, headers[which])
+static const struct { const char *name; size_t len, at; } kept[] = {
+    KEPT("REQUEST_METHOD", method),
+    KEPT("REQUEST_URI", target),
+    KEPT("CONTENT_LENGTH", length),
+    KEPT("CONFAB_LISTENER", listener),      /* no header's name becomes this */
+    KEPT_HEADER("HTTP_ACCEPT", HEADER_ACCEPT),
+    KEPT_HEADER("HTTP_AUTHORIZATION", HEADER_AUTHORIZATION),
+    KEPT_HEADER("CONTENT_TYPE", HEADER_CONTENT_TYPE),
+    KEPT_HEADER("HTTP_IDEMPOTENCY_KEY", HEADER_IDEMPOTENCY_KEY),
+    KEPT_HEADER("HTTP_ORIGIN", HEADER_ORIGIN),
+    KEPT_HEADER("HTTP_X_REQUEST_ID", HEADER_REQUEST_ID),
+    KEPT_HEADER("HTTP_ACCESS_CONTROL_REQUEST_METHOD", HEADER_ACR_METHOD),
+    KEPT_HEADER("HTTP_LAST_EVENT_ID", HEADER_LAST_EVENT_ID),
 };
 
 void intake_init(void)
@@ -34,31 +40,21 @@ void intake_init(void)
     FCGX_Init();
 }
 
-static const char *value_of(const char *entry, const char *name)
+/* entry: "NAME=value". */
+static void param_keep(struct params *p, const char *entry)
 {
-    size_t len = strlen(name);
+    size_t len = strcspn(entry, "=");
 
-    return strncmp(entry, name, len) == 0 && entry[len] == '=' ? entry + len + 1 : NULL;
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]) && entry[len]; i++)
+        if (kept[i].len == len && memcmp(kept[i].name, entry, len) == 0)
+            *(const char **)(void *)((char *)p + kept[i].at) = entry + len + 1;
 }
 
 static void params_find(struct params *p, char **envp)
 {
     memset(p, 0, sizeof(*p));
-    for (; envp && *envp; envp++) {
-        const char *v;
-
-        if ((v = value_of(*envp, "REQUEST_METHOD")))
-            p->method = v;
-        else if ((v = value_of(*envp, "REQUEST_URI")))
-            p->target = v;
-        else if ((v = value_of(*envp, "CONTENT_LENGTH")))
-            p->length = v;
-        else if ((v = value_of(*envp, "CONFAB_LISTENER")))     /* no header's name becomes this */
-            p->listener = v;
-        for (int h = 0; h < HEADER_COUNT && !v; h++)
-            if ((v = value_of(*envp, names[h])))
-                p->headers[h] = v;
-    }
+    for (; envp && *envp; envp++)
+        param_keep(p, *envp);
     /* nginx sends an empty CONTENT_TYPE for a request that has none. */
     if (p->headers[HEADER_CONTENT_TYPE] && !*p->headers[HEADER_CONTENT_TYPE])
         p->headers[HEADER_CONTENT_TYPE] = NULL;
