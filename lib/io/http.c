@@ -12,6 +12,10 @@
 /* Each is some ten KiB. */
 enum { SPARE_MAX = 32 };
 
+/* A handshake of TLS is a millisecond of work at either end: of thousands begun at once all would
+ * take seconds, and whatever else the loop has to do would wait for them. */
+enum { CONNECTING_MAX = 256 };
+
 static void after_curl(void *arg);
 static void on_doing(void *arg);
 static void on_deadline(void *arg);
@@ -27,6 +31,7 @@ struct http *http_new(struct loop *l, const struct http_options *o)
     list_init(&h->calls);
     list_init(&h->dead);
     list_init(&h->due);
+    list_init(&h->waiting);
     list_init(&h->spare);
     timer_init(&h->doing, l, on_doing, h);
     buf_init(&h->line, 128 << 10);
@@ -94,9 +99,18 @@ static void free_spare(struct http *h)
     }
 }
 
+void call_connected(struct http_call *c)
+{
+    c->http->connecting -= c->connecting;
+    c->connecting = false;
+}
+
 /* Nothing comes from it any more. */
 static void call_end(struct http_call *c)
 {
+    if (c->connecting && !list_empty(&c->http->waiting))
+        timer_set(&c->http->doing, 0);
+    call_connected(c);
     if (c->state != HTTP_OVER)
         c->http->count--;
     c->state = HTTP_OVER;
@@ -164,10 +178,18 @@ void call_watch(struct http_call *c)
 
 static void call_start(struct http_call *c)
 {
+    struct http *h = c->http;
     CURLMcode rc;
 
-    multi_keep(&c->http->multi, c->http->count + (size_t)c->http->max_idle);
-    rc = multi_add(&c->http->multi, c->easy);
+    if (h->connecting >= CONNECTING_MAX) {
+        list_push(&h->waiting, &c->due);
+        c->state = HTTP_NEW;
+        return;
+    }
+    c->connecting = true;
+    h->connecting++;
+    multi_keep(&h->multi, h->count + (size_t)h->max_idle);
+    rc = multi_add(&h->multi, c->easy);
     c->state = HTTP_RUNNING;
     if (rc == CURLM_OK)
         return;
@@ -313,6 +335,16 @@ static void take_ended(struct http *h)
     }
 }
 
+static void start_waiting(struct http *h)
+{
+    while (!h->closed && h->connecting < CONNECTING_MAX && !list_empty(&h->waiting)) {
+        struct http_call *c = list_owner(h->waiting.next, struct http_call, due);
+
+        list_take(&c->due);
+        call_start(c);
+    }
+}
+
 static void after_curl(void *arg)
 {
     struct http *h = arg;
@@ -320,6 +352,7 @@ static void after_curl(void *arg)
     h->busy = true;
     take_ended(h);
     free_dead(h);
+    start_waiting(h);
     multi_keep(&h->multi, h->count + (size_t)h->max_idle);
     h->busy = false;
     if (h->closed)

@@ -26,7 +26,8 @@ struct http;        /* a pool of connections */
 struct http_call;
 
 struct http_options {
-    int64_t     connect_timeout;    /* ms */
+    int64_t     connect_timeout;    /* ms; a few hundred connect at once, the others wait in line,
+                                       which counts for a request's own limits only */
     int         max_idle;           /* connections kept for reuse; 0 = none */
     bool        small_buffers;      /* thousands of slow streams: 1 KiB receive buffers */
     const char *ca_file;            /* "" or NULL = the system's */

@@ -15,6 +15,8 @@ struct http {
     struct list       calls;            /* NEW and RUNNING */
     struct list       dead;             /* OVER, to be freed as soon as libcurl is not running */
     struct list       due;              /* something is to be done outside of libcurl */
+    struct list       waiting;          /* NEW, until fewer connect; by the same link */
+    size_t            connecting;       /* calls */
     struct list       spare;            /* calls that ended well, kept for their easy handles */
     size_t            spare_count;
     struct timer      doing;            /* what is due */
@@ -50,6 +52,7 @@ struct http_call {
     int                  line_status;   /* of the header block that is coming in */
     int                  status;        /* told; 0 = not yet */
     size_t               header_bytes;
+    bool                 connecting;    /* counted there */
     bool                 sent;
     bool                 again;         /* the connection was dead; a new one is to be taken */
     bool                 compressed;    /* which is told to those who read the body */
@@ -66,6 +69,8 @@ struct http_call {
 bool transfer_prepare(struct http_call *c, const struct http_request *q);
 /* To be sent once more, on a new connection. */
 void transfer_repeat(struct http_call *c);
+/* Its connection, a new or a kept one, is there. */
+void call_connected(struct http_call *c);
 /* The request's headers and body are not needed any more. */
 void transfer_forget_request(struct http_call *c);
 

@@ -156,6 +156,7 @@ static int on_sending(void *arg, char *to, char *from, int to_port, int from_por
     (void)from;
     (void)to_port;
     (void)from_port;
+    call_connected(c);
     c->again = c->sent;
     c->sent = true;
     return c->state == HTTP_RUNNING && !c->again ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;

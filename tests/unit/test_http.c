@@ -816,6 +816,59 @@ START_TEST(many_streams_at_rest_are_small_and_all_end)
 }
 END_TEST
 
+enum { CONNECT_AT_ONCE = 256 };
+
+/* Handshakes to which the server says nothing. */
+static const int *connect_in_vain(struct outcome *all, int count)
+{
+    static char url[100];
+
+    loop_raise_file_limit();
+    serve_text("");
+    snprintf(url, sizeof url, "https%s", request.url + strlen("http"));
+    request.url = url;
+    for (int i = 0; i < count; i++)
+        ask(&all[i]);
+    return raw_server_connections(server);
+}
+
+START_TEST(so_many_connect_at_once_and_the_others_wait_in_line)
+{
+    enum { CALLS = CONNECT_AT_ONCE + 50, LEAVE = 20 };
+    static struct outcome all[CALLS];
+    const int *connections = connect_in_vain(all, CALLS);
+
+    support_until_count(loop, connections, CONNECT_AT_ONCE);
+    support_turn(loop, 20);
+    ck_assert_int_eq(*connections, CONNECT_AT_ONCE);
+    for (int i = 0; i < LEAVE; i++) {
+        http_cancel(all[i].call);               /* one that connects, */
+        http_cancel(all[CALLS - 1 - i].call);   /* and one in line */
+    }
+    support_until_count(loop, connections, CONNECT_AT_ONCE + LEAVE);
+    support_turn(loop, 20);
+    ck_assert_int_eq(*connections, CONNECT_AT_ONCE + LEAVE);
+    for (int i = LEAVE; i < CALLS - LEAVE; i++) {
+        support_until_count(loop, &all[i].done, 1);
+        ck_assert_int_eq(all[i].code, ERR_UPSTREAM_SLOW);
+    }
+    ck_assert_int_eq(*connections, CALLS - LEAVE);
+}
+END_TEST
+
+START_TEST(who_waits_in_line_has_the_same_deadline)
+{
+    static struct outcome all[CONNECT_AT_ONCE];
+
+    connect_in_vain(all, CONNECT_AT_ONCE);
+    request.first_byte_timeout = 50;
+    ask(&got);
+    wait_done();
+    ck_assert_int_eq(got.code, ERR_UPSTREAM_SLOW);
+    ck_assert_int_eq(all[0].done, 0);
+}
+END_TEST
+
 static TCase *answers(void)
 {
     TCase *tc = tcase_create("answers");
@@ -855,6 +908,8 @@ static TCase *requests(void)
     tcase_add_test(tc, a_kept_connection_serves_the_next_request_and_a_closed_one_is_replaced);
     tcase_add_test(tc, a_request_is_repeated_once_at_most_however_many_connections_are_dead);
     tcase_add_test(tc, the_number_of_kept_connections_is_bounded);
+    tcase_add_test(tc, so_many_connect_at_once_and_the_others_wait_in_line);
+    tcase_add_test(tc, who_waits_in_line_has_the_same_deadline);
     tcase_add_test(tc, many_streams_at_rest_are_small_and_all_end);
     return tc;
 }
