@@ -42,14 +42,17 @@ static enum err_code check(const struct model_settings *s, struct err *e)
     return ERR_OK;
 }
 
-/* NULL: out of memory. */
-static char *url(const struct model_settings *s)
+/* NULL: out of memory, or it is none. */
+static struct http_url *url(const struct model_settings *s)
 {
+    struct http_url *made = NULL;
     struct buf out;
 
     buf_init(&out, TEXT_MAX);
-    openai_url(&out, s->base_url);
-    return buf_ok(&out) ? buf_steal(&out, NULL) : (buf_close(&out), NULL);
+    if (openai_url(&out, s->base_url))
+        made = http_url_new(out.data);
+    buf_close(&out);
+    return made;
 }
 
 /* NULL: out of memory, or the key is too long. */
@@ -64,7 +67,7 @@ static struct http_headers *headers(const struct model_settings *s)
     buf_addf(&auth, "%s: %s%s", name, bearer ? "Bearer " : "", s->api_key);
     if (buf_ok(&auth)) {
         made = http_headers_new((const char *const[]){
-            "Content-Type: application/json", "Accept: text/event-stream",
+            "Content-Type: application/json", "Accept: text/event-stream", "User-Agent: confab",
             s->api_key[0] ? auth.data : NULL, NULL });
         explicit_bzero(auth.data, auth.len);
     }
@@ -95,7 +98,6 @@ static struct http *http(struct loop *l, const struct model_settings *s)
         .max_idle = MAX_IDLE,
         .small_buffers = true,
         .ca_file = s->ca_file,
-        .user_agent = "confab",
     };
 
     return http_new(l, &o);
@@ -121,7 +123,7 @@ enum err_code upstream_new(struct loop *l, const struct model_settings *s, struc
     u->http = http(l, s);
     if (!u->url || !u->description || !u->http || !u->headers) {
         upstream_free(u);
-        return err_set(e, ERR_INTERNAL, "out of memory, or the model's URL or key is too long");
+        return err_set(e, ERR_INTERNAL, "out of memory, or the model's URL or key cannot be used");
     }
     *out = u;
     return ERR_OK;
@@ -133,7 +135,7 @@ void upstream_free(struct upstream *u)
         return;
     http_free(u->http);
     http_headers_free(u->headers);
-    free(u->url);
+    http_url_free(u->url);
     free(u->description);
     buf_close(&u->text);
     free(u);

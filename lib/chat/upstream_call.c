@@ -71,7 +71,7 @@ static bool ask(struct upstream_call *c)
     static const struct http_handlers handlers = { on_status, on_header, on_body, on_over };
     struct http_request q = {
         .method = "POST",
-        .url = c->up->url,
+        .parsed = c->up->url,
         .prepared = c->up->headers,
         .body_len = c->body_len,
         .total_timeout = call_time_left(c),

@@ -12,7 +12,7 @@ struct upstream {
     struct loop           *loop;        /* borrowed */
     const struct model_settings *settings;      /* borrowed */
     struct http *http;
-    char        *url;
+    struct http_url *url;
     struct http_headers *headers;       /* the same for each request; with the key */
     char        *description;
     struct buf   text;                  /* of the event at hand: one at a time in a loop */

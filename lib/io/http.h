@@ -44,9 +44,15 @@ struct http_headers *http_headers_new(const char *const *lines);
 /* Overwrites them. NULL: nothing. */
 void http_headers_free(struct http_headers *p);
 
+/* A URL, taken apart once for many requests. NULL: out of memory, or it is none. */
+struct http_url;
+struct http_url *http_url_new(const char *url);
+void http_url_free(struct http_url *u);     /* NULL: nothing */
+
 struct http_request {
     const char        *method;              /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
-    const char        *url;
+    const char        *url;                 /* or, when NULL, */
+    const struct http_url *parsed;          /* this, borrowed until the call is gone */
     const char *const *headers;             /* as for http_headers_new; or, when NULL, */
     const struct http_headers *prepared;    /* these, borrowed until the call is gone; or none */
     char              *body;                /* malloc'ed; http_send takes it over in any case, and

@@ -220,6 +220,35 @@ struct http_headers *http_headers_new(const char *const *lines)
     return NULL;
 }
 
+struct http_url { CURLU *parts; };
+
+struct http_url *http_url_new(const char *url)
+{
+    struct http_url *u = calloc(1, sizeof *u);
+
+    if (u)
+        u->parts = curl_url();
+    if (u && u->parts && curl_url_set(u->parts, CURLUPART_URL, url, 0) == CURLUE_OK)
+        return u;
+    http_url_free(u);
+    return NULL;
+}
+
+void http_url_free(struct http_url *u)
+{
+    if (u)
+        curl_url_cleanup(u->parts);
+    free(u);
+}
+
+static bool set_url(struct http_call *c, const struct http_request *q)
+{
+    CURLU *parts = q->url ? NULL : q->parsed->parts;
+
+    return curl_easy_setopt(c->easy, CURLOPT_CURLU, parts) == CURLE_OK &&
+           (parts || curl_easy_setopt(c->easy, CURLOPT_URL, q->url) == CURLE_OK);
+}
+
 /* libcurl looks each of its own headers up among these: the fewer the better. */
 static bool set_headers(struct http_call *c, const struct http_request *q)
 {
@@ -321,6 +350,5 @@ bool transfer_prepare(struct http_call *c, const struct http_request *q)
     if (!c->easy && !new_handle(c))
         return false;
     set_reuse(c);
-    return curl_easy_setopt(c->easy, CURLOPT_URL, q->url) == CURLE_OK && set_method(c, q) &&
-           set_headers(c, q);
+    return set_url(c, q) && set_method(c, q) && set_headers(c, q);
 }

@@ -395,6 +395,27 @@ START_TEST(prepared_headers_serve_many_requests)
 }
 END_TEST
 
+START_TEST(a_parsed_url_serves_many_requests_and_leaves_nothing_to_others)
+{
+    struct http_url *parsed;
+    char other[200];
+
+    ck_assert_ptr_null(http_url_new("not a url"));
+    serve(&(struct raw_answer){ .bytes = OK_HELLO }, 1);
+    snprintf(other, sizeof other, "%s/other", raw_server_url(server));
+    parsed = http_url_new(raw_server_url(server));
+    for (int i = 0; i < COUNT(methods); i++) {
+        request.url = NULL;
+        request.parsed = parsed;
+        ck_assert_ptr_nonnull(strstr(sent_as(i), methods[i].line));
+        request.url = other;
+        ck_assert_ptr_nonnull(strstr(sent_as(i), " /x/other HTTP/1.1\r\n"));
+    }
+    ck_assert_int_eq(*raw_server_connections(server), 1);
+    http_url_free(parsed);
+}
+END_TEST
+
 START_TEST(a_head_request_has_headers_and_no_body)
 {
     serve_text("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
@@ -902,6 +923,7 @@ static TCase *requests(void)
     tcase_add_loop_test(tc, nothing_of_the_request_before_it_is_sent, 0,
                         COUNT(methods) * COUNT(methods));
     tcase_add_test(tc, prepared_headers_serve_many_requests);
+    tcase_add_test(tc, a_parsed_url_serves_many_requests_and_leaves_nothing_to_others);
     tcase_add_test(tc, a_head_request_has_headers_and_no_body);
     tcase_add_loop_test(tc, a_body_of_any_size_arrives_whole, 0, COUNT(body_sizes));
     tcase_add_test(tc, an_answer_may_come_before_the_request_was_heard_out);
