@@ -161,16 +161,14 @@ static void refuse(struct request *r, const char *what)
 bool gateway_take_place(struct request *r)
 {
     struct gateway *g = r->app->gateway;
+    bool placed = g->app->pool ? pool_take_place(g->app->pool)
+                               : g->placed < (size_t)g->app->settings.server.max_requests;
 
-    if (g->app->pool)
-        r->placed = pool_take_place(g->app->pool);
-    else
-        r->placed = g->placed < (size_t)g->app->settings.server.max_requests;
-    if (r->placed)
-        g->placed++;
-    else
-        refuse(r, "place");
-    return r->placed;
+    r->placed = placed;
+    g->placed += placed;
+    if (!placed)
+        refuse(r, "place");     /* which may free it */
+    return placed;
 }
 
 static void on_over(struct request *r, void *arg)
