@@ -39,6 +39,8 @@ def verdicts(r: dict[str, Any]) -> list[Verdict]:
         _dialog(r["dialog"], add)
     for number, burst in enumerate(r.get("streams", {}).get("confab", []), 1):
         _burst(number, burst, r["streams"]["floor"][number - 1], add)
+    for way, burst in r.get("tls", {}).items():
+        add(f"streams at once, {_WAYS[way]}: failed", str(burst["failed"]), "0", burst["failed"] == 0)
     if "cap" in r:
         c = r["cap"]
         odd = set(c["how"]) - {"503 pool_busy"}
