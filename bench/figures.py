@@ -32,13 +32,11 @@ class Scale:
     streams: int = 10_000
     tokens: int = 40            # of one stream
     stream_rounds: int = 2
-    lean: bool = True           # also the peer that does less
     alone_seconds: float = 3.0
     million: int = 1_000_000
 
 
-QUICK = Scale(rounds=4, seconds=1.2, try_seconds=0.5, tokens=16, stream_rounds=1, lean=False,
-              alone_seconds=1.5)
+QUICK = Scale(rounds=4, seconds=1.2, try_seconds=0.5, tokens=16, stream_rounds=1, alone_seconds=1.5)
 
 
 def spread(values: list[float]) -> dict[str, Any]:
@@ -71,13 +69,13 @@ def measured(rig: Rig, target: Any, **options: Any) -> dict[str, Any]:
 _TURNS = {"turns": 10}
 _PASSED_ON = {**UPSTREAM, "body": MESSAGES}
 ASKED: dict[str, dict[str, Any]] = {
-    "confab": _TURNS, "peer": _TURNS, "peer_bare": _TURNS, "lean": _TURNS, "nop": {},
+    "confab": _TURNS, "peer": _TURNS, "peer_bare": _TURNS, "stripped": _TURNS, "nop": {},
     "proxy": _PASSED_ON, "upstream": _PASSED_ON,
 }
 # Whose work one request is.
 _PARTS = {
     "confab": ("children", "nginx", "redis"), "peer": ("peer", "nginx_peer", "redis"),
-    "peer_bare": ("peer", "redis"), "lean": ("lean", "nginx_lean", "redis"),
+    "peer_bare": ("peer", "redis"), "stripped": ("stripped", "nginx_stripped", "redis"),
     "nop": ("nop", "nginx_nop"), "proxy": ("proxy",), "upstream": (),
 }
 CONNECTIONS = (16, 64, 256)
@@ -86,8 +84,7 @@ CONNECTIONS = (16, 64, 256)
 def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
     """Rounds of each in turn, so that whatever else happens here happens to all of them; each with
     as many connections as suit it best."""
-    asked = {name: how for name, how in ASKED.items() if name != "lean" or scale.lean}
-    answered = dict.fromkeys(("confab", "peer", "lean") if scale.lean else ("confab", "peer"), 0)
+    answered = dict.fromkeys(("confab", "peer", "stripped"), 0)
 
     def once(name: str, session: str, connections: int, seconds: float) -> dict[str, Any]:
         r = measured(rig, getattr(rig, name), connections=connections, seconds=seconds,
@@ -96,14 +93,14 @@ def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
             answered[name.removesuffix("_bare")] += r["answered"]
         return r
 
-    tried = {name: dict.fromkeys(CONNECTIONS, 0.0) for name in asked}
-    for number, connections, name in itertools.product(range(2), CONNECTIONS, asked):
+    tried = {name: dict.fromkeys(CONNECTIONS, 0.0) for name in ASKED}
+    for number, connections, name in itertools.product(range(2), CONNECTIONS, ASKED):
         r = once(name, f"try{number}-{connections}-{name}", connections, scale.try_seconds)
         tried[name][connections] = max(tried[name][connections], r["per_second"])
-    best = {name: max(CONNECTIONS, key=lambda n: tried[name][n]) for name in asked}
+    best = {name: max(CONNECTIONS, key=lambda n: tried[name][n]) for name in ASKED}
 
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
-    for number, name in itertools.product(range(scale.rounds), asked):
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
+    for number, name in itertools.product(range(scale.rounds), ASKED):
         runs[name].append(once(name, f"{number}-{name}", best[name], scale.seconds))
     found: dict[str, Any] = {name: {
         "connections": best[name], "tried": tried[name],
@@ -114,7 +111,7 @@ def speed(rig: Rig, scale: Scale) -> dict[str, Any]:
         "failed": sum(r["failed"] for r in results), "failures": how_failed(results),
         "cores": results[len(results) // 2]["cores"],
     } for name, results in runs.items()}
-    for other in asked.keys() - {"confab", "upstream"}:
+    for other in ASKED.keys() - {"confab", "upstream"}:
         pairs = list(zip(runs["confab"], runs[other]))
         found[f"ratio_{other}"] = spread([a["per_second"] / b["per_second"] for a, b in pairs])
         found[f"cpu_ratio_{other}"] = spread([cpu_of(other, b) / cpu_of("confab", a)
@@ -146,9 +143,7 @@ return n
 
 
 def stored_turns(rig: Rig, name: str) -> int:
-    """Of all speed's sessions. The peer that does less keeps two entries for a turn, others one."""
-    if name == "lean":
-        return rig.redis.command("EVAL", _STORED, 0, "lean:speed-*") // 2
+    """Of all of its sessions in speed."""
     return rig.redis.command("EVAL", _STORED, 0, f"c1:*:speed-*-{name}*:msgs")
 
 

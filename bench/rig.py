@@ -85,7 +85,7 @@ class Peer(Process):
     """FastAPI under uvicorn. app: which of bench/peer. This address is the bare one, without an
     nginx in front."""
 
-    def __init__(self, directory: Path, app: str = "app") -> None:
+    def __init__(self, directory: Path, app: str = "plain") -> None:
         super().__init__(f"peer-{app}", directory / f"peer-{app}.log")
         self.app = app
         self.host, self.port = private_address(), PORT
@@ -134,8 +134,8 @@ class Rig:
         self.egress = Front(self.directory, "egress", egress_site(self.upstream_tls))
         self.peer_bare = Peer(self.directory)
         self.peer = Front(self.directory, "nginx-peer", self.peer_bare.site())
-        self.lean_bare = Peer(self.directory, "lean")
-        self.lean = Front(self.directory, "nginx-lean", self.lean_bare.site())
+        self.stripped_bare = Peer(self.directory, "stripped")
+        self.stripped = Front(self.directory, "nginx-stripped", self.stripped_bare.site())
 
     def env(self, **settings: str | int) -> dict[str, str]:
         return {
@@ -160,10 +160,10 @@ class Rig:
             self.pool.start(self.env())
             for front, fcgi in ((self.confab, self.pool.socket), (self.nop, self.nop_pool.socket),
                                 (self.proxy, self.pool.socket), (self.peer, self.pool.socket),
-                                (self.lean, self.pool.socket), (self.egress, self.pool.socket)):
+                                (self.stripped, self.pool.socket), (self.egress, self.pool.socket)):
                 front.configure(self.env(), fcgi)
                 front.start(self.env())
-            for peer in (self.peer_bare, self.lean_bare):
+            for peer in (self.peer_bare, self.stripped_bare):
                 peer.start(self.redis.socket, self.upstream.url)
             self.wait_ready()
         except BaseException:
@@ -172,8 +172,8 @@ class Rig:
         return self
 
     def __exit__(self, why: object, *_: object) -> None:
-        for process in (self.confab, self.nop, self.proxy, self.peer, self.lean, self.egress,
-                        self.peer_bare, self.lean_bare, self.pool, self.nop_pool, self.upstream,
+        for process in (self.confab, self.nop, self.proxy, self.peer, self.stripped, self.egress,
+                        self.peer_bare, self.stripped_bare, self.pool, self.nop_pool, self.upstream,
                         self.upstream_tls, self.redis):
             with contextlib.suppress(TimeoutError):
                 process.stop()
@@ -221,7 +221,7 @@ class Rig:
                  "upstream": self.upstream, "upstream_tls": self.upstream_tls,
                  "egress": self.egress, "proxy": self.proxy, "nop": self.nop_pool,
                  "nginx_nop": self.nop, "peer": self.peer_bare, "nginx_peer": self.peer,
-                 "lean": self.lean_bare, "nginx_lean": self.lean}
+                 "stripped": self.stripped_bare, "nginx_stripped": self.stripped}
         used = {}
         for name, process in parts.items():
             used[name] = sum(proc.busy_seconds(pid) for pid in self.family(process))

@@ -25,7 +25,7 @@ class Chat:
         self.answer = Answer()
         self.stream = False
         self.streaming = False          # the head has left
-        self.saving = False
+        self.asking = False
         self.pieces = 0
         self.spoke = 0.0
         self.upstream = 0.0             # seconds that were the model's
@@ -81,27 +81,29 @@ class Chat:
         try:
             await self.ask(prompt, stored)
         except BaseException as why:
-            self.saving = True
             if self.asked.left and self.stream and self.answer.text:
                 await self.turn.save(self.user_text, self.answer.text, asked=asked_at,
                                      model=self.answer.model, interrupted=True)
             else:
                 self.turn.release()
             raise why
-        self.saving = True
         await self.turn.save(self.user_text, self.answer.text, asked=asked_at,
                              model=self.answer.model)
         await self.end()
 
     async def ask(self, prompt: bytes, stored: list[bytes]) -> None:
+        if self.asked.left:
+            raise Gone
         question, estimated = self.model.question(prompt, stored, self.text)
         began = time.perf_counter()
+        self.asking = True
         try:
             async with asyncio.timeout(TURN_TIMEOUT):
                 await self.model.ask(question, self.answer, self.say if self.stream else None)
         except TimeoutError:
             raise Fault("upstream_timeout", "the answer took too long") from None
         finally:
+            self.asking = False
             self.upstream += time.perf_counter() - began
         self.model.learn(estimated, self.answer)
         if not self.answer.text and self.answer.finish_reason not in ("content_filter", "length"):
@@ -173,5 +175,5 @@ class Chat:
 
     async def until_gone(self) -> None:
         await self.asked.gone()
-        if not self.saving:
+        if self.asking or self.turn.waiting:
             self.task.cancel()

@@ -9,12 +9,13 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from json import JSONDecoder
 from json.encoder import encode_basestring as json_text
 from typing import Any
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 MAX_BODY = 1 << 20
@@ -167,10 +168,10 @@ _PRINTABLE = re.compile(rb"[ -~]{1,255}")
 class Asked(Request):
     """One request until it is answered."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, route: str = "none") -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
         self.began = time.perf_counter()
-        self.send, self.route = send, route
+        self.send, self.route = send, getattr(scope.get("route"), "path", "none")
         self.of_header: dict[bytes, bytes] = dict(scope["headers"])
         sent = self.of_header.get(b"x-request-id", b"")
         self.id = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8).encode()
@@ -256,24 +257,30 @@ def log_line(level: str, words: str) -> None:
                 f"pid={os.getpid()} {words}\n".encode("utf-8", "backslashreplace"))
 
 
-class Route(APIRoute):
-    """Calls its function with what was asked, and nothing in between; the function replies."""
+Answers = Callable[["Asked"], Awaitable[None]]
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.app = self.answer
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = Asked(scope, receive, send, self.path)
-        try:
-            await self.endpoint(asked)
-        except Fault as fault:
-            await asked.fail(fault)
-        except Gone:
-            asked.left = True
-            asked.log(499, Fault("cancelled", "the client has left"))
-        except asyncio.CancelledError:
-            raise
-        except Exception as why:    # pylint: disable=broad-except
-            sys.excepthook(type(why), why, why.__traceback__)
-            await asked.fail(Fault("internal_error", repr(why)))
+async def answer(asked: Asked, answers: Answers) -> None:
+    try:
+        await answers(asked)
+    except Fault as fault:
+        await asked.fail(fault)
+    except Gone:
+        asked.left = True
+        asked.log(499, Fault("cancelled", "the client has left"))
+    except asyncio.CancelledError:
+        raise
+    except Exception as why:    # pylint: disable=broad-except
+        sys.excepthook(type(why), why, why.__traceback__)
+        await asked.fail(Fault("internal_error", repr(why)))
+
+
+class Reply(Response):
+    """FastAPI calls a route's function, and then what it returns with the request: so replies are
+    sent from within, as one piece or as many."""
+
+    def __init__(self, request: Request, answers: Answers) -> None:
+        self.request, self.answers, self.background = request, answers, None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(Asked(scope, receive, send), self.answers)

@@ -1,21 +1,19 @@
-"""What the model is asked, and how its answer is read: always a stream, so that a client that
-leaves can end it. Of httpx it is only its engine, httpcore, that works for each turn: without the
-layer of cookies, redirects and URLs, and without its pool."""
+"""What the model is asked, and how its answer is read: always a stream, so that a client that leaves
+can end it."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import httpcore
 import httpx
 import ujson
 from edge import Fault, json_text, log_line
-from network import Network
 
 CONTEXT_TOKENS = 8000
 MESSAGE_TOKENS = 4
@@ -187,25 +185,29 @@ def read_record(record: dict[str, Any], answer: Answer) -> str:
 
 
 class Model:
-    """Its connections are kept here, the latest used first; a pool of httpx looks through all that
-    it has for each request."""
+    timeouts: Any = httpx.TimeoutException
+    breaks: Any = (httpx.NetworkError, httpx.ProtocolError)
 
     def __init__(self, base_url: str, key: str, name: str, prompts: Path) -> None:
-        url = httpx.URL(f"{base_url}/chat/completions")
-        self._idle: list[httpcore.AsyncHTTPConnection] = []
-        self._trusted = httpx.create_ssl_context()
-        self._url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port,
-                                 target=url.raw_path)
-        self._headers = [(b"Host", url.netloc), (b"Content-Type", b"application/json"),
-                         (b"Accept", b"text/event-stream"), (b"User-Agent", b"peer"),
-                         (b"Authorization", b"Bearer " + key.encode())]
-        self._extensions = {"timeout": httpx.Timeout(60, connect=5).as_dict()}
+        self.url = httpx.URL(f"{base_url}/chat/completions")
+        self.headers = {"Content-Type": "application/json", "Accept": "text/event-stream",
+                        "Accept-Encoding": "identity", "User-Agent": "peer",
+                        "Authorization": f"Bearer {key}"}
+        self.timeout = httpx.Timeout(60, connect=5)
         self._prompts = load_prompts(prompts, name)
         self._scale = 0.0       # reported by estimated; 0: nothing was reported yet
+        self.open()
+
+    def open(self) -> None:
+        self._client = httpx.AsyncClient(
+            headers=self.headers, timeout=self.timeout, trust_env=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None))
 
     async def close(self) -> None:
-        for connection in self._idle:
-            await connection.aclose()
+        await self._client.aclose()
+
+    def post(self, question: bytes) -> AbstractAsyncContextManager[httpx.Response]:
+        return self._client.stream("POST", self.url, content=question)
 
     def question(self, name: bytes, stored: list[bytes], text: bytes) -> tuple[bytes, int]:
         """The request's body, and the tokens that it is estimated at."""
@@ -237,9 +239,9 @@ class Model:
         for tries in range(1, TRIES + 1):
             try:
                 return await self._ask_once(question, answer, say)
-            except httpcore.TimeoutException as why:
+            except self.timeouts as why:
                 raise Fault("upstream_timeout", repr(why)) from None
-            except (httpcore.NetworkError, httpcore.ProtocolError) as why:
+            except self.breaks as why:
                 fault = Refused("upstream_failed", repr(why))
                 fault.again = True
             except Refused as refused:
@@ -249,41 +251,17 @@ class Model:
             await asyncio.sleep(max(0.5 * 2 ** (tries - 1), fault.retry_after))
 
     async def _ask_once(self, question: bytes, answer: Answer, say: Say | None) -> None:
-        connection = await self._connection()
-        try:
-            reply = await connection.handle_async_request(httpcore.Request(
-                "POST", self._url, content=question, extensions=self._extensions,
-                headers=[*self._headers, (b"Content-Length", b"%d" % len(question))]))
-            try:
-                await self._take(reply, answer, say)
-            finally:
-                await reply.aclose()
-        finally:
-            if connection.is_idle():
-                self._idle.append(connection)
-            else:
-                await connection.aclose()
-
-    async def _connection(self) -> httpcore.AsyncHTTPConnection:
-        while self._idle:
-            kept = self._idle.pop()
-            if not kept.has_expired():
-                return kept
-            await kept.aclose()
-        return httpcore.AsyncHTTPConnection(self._url.origin, ssl_context=self._trusted,
-                                            keepalive_expiry=60, network_backend=Network())
-
-    async def _take(self, reply: httpcore.Response, answer: Answer, say: Say | None) -> None:
-        if reply.status != 200:
-            headers = {name.lower(): value for name, value in reply.headers}
-            raise fault_of(reply.status, await reply.aread(), headers.get(b"retry-after", b""))
-        await self._read(reply, answer, say)
+        async with self.post(question) as reply:
+            if reply.status_code != 200:
+                raise fault_of(reply.status_code, await reply.aread(),
+                               reply.headers.get("retry-after", "").encode())
+            await self._read(reply.aiter_raw(), answer, say)
         if not answer.finish_reason:
             raise Fault("upstream_failed", "the answer ended without a finish reason")
 
-    async def _read(self, reply: httpcore.Response, answer: Answer, say: Say | None) -> None:
+    async def _read(self, chunks: AsyncIterator[bytes], answer: Answer, say: Say | None) -> None:
         rest = b""
-        async for chunk in reply.stream:        # to the end, or the connection could not be kept
+        async for chunk in chunks:      # to the end, or the connection could not be kept
             answer.heard = True
             events, rest = events_of(rest + chunk if rest else chunk)
             for event in events:

@@ -63,18 +63,17 @@ def session_key(session: bytes) -> bytes:
 
 
 class Store:
-    """redis-py's connections, one for each call that is under way; they are kept. Who is cancelled
-    while its answer is on the way ends its connection: nobody else must get that answer."""
+    """A call that has been sent is not cancelled: its answer would be the next one's on that
+    connection."""
 
     def __init__(self, path: str, scripts: dict[str, str]) -> None:
-        self._path = path
-        self._idle: list[redis.UnixDomainSocketConnection] = []
+        self.redis = redis.Redis(unix_socket_path=path)
         self._scripts = scripts
         self._sha = {name: hashlib.sha1(text.encode()).hexdigest().encode()
                      for name, text in scripts.items()}
         self._background: set[asyncio.Task] = set()
         self.channel = b"c1:wake:" + secrets.token_hex(8).encode()
-        self._wake = redis.Redis(unix_socket_path=path).pubsub()
+        self._wake = self.redis.pubsub()
         self.turns: dict[int, Turn] = {}
         self.last_ticket = 0
         self._wishes: list[tuple] = []      # for tasks: keys, words, and who waits for the answer
@@ -84,6 +83,7 @@ class Store:
         for text in self._scripts.values():
             await self.command(b"SCRIPT", b"LOAD", text.encode())
         kept = await self.command(b"CONFIG", b"GET", b"append*")
+        kept = kept if isinstance(kept, list) else [*kept.values()]
         if not {b"yes", b"always"} <= set(kept):
             raise SystemExit("Redis would not keep what it acknowledges")
         self.in_background(self._listen())
@@ -92,7 +92,7 @@ class Store:
         for task in self._background:
             task.cancel()
         await self._wake.close()
-        await self._drop_idle()
+        await self.redis.close()
 
     def in_background(self, work: Coroutine) -> None:
         task = asyncio.create_task(work)
@@ -105,28 +105,16 @@ class Store:
             log_line("error", f"background failed={task.exception()!r}")
 
     async def command(self, *words: bytes) -> Any:
-        connection = (self._idle.pop() if self._idle else
-                      redis.UnixDomainSocketConnection(path=self._path))
-        packed = b"*%d\r\n" % len(words) + b"".join(
-            [b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
         try:
-            async with asyncio.timeout(REDIS_TIMEOUT):      # a limit of its own costs it a task
-                await connection.send_packed_command(packed)
-                reply = await connection.read_response()
-        except ResponseError:
-            self._idle.append(connection)
-            raise
+            async with asyncio.timeout(REDIS_TIMEOUT):
+                return await self.redis.execute_command(*words)
         except (ConnectionError, OSError) as why:       # the builtin TimeoutError is one
-            await self._drop_idle()
+            await self.forget_connections()
             raise ConnectionError(repr(why)) from None
-        self._idle.append(connection)
-        return reply
 
-    async def _drop_idle(self) -> None:
+    async def forget_connections(self) -> None:
         """One was lost, so are the others, most likely."""
-        dropped, self._idle = self._idle, []
-        for connection in dropped:
-            await connection.disconnect()
+        await self.redis.connection_pool.disconnect(inuse_connections=False)
 
     async def run(self, name: str, keys: tuple[bytes, ...], *words: bytes) -> list:
         call = (b"%d" % len(keys), *keys, *words)
@@ -143,7 +131,7 @@ class Store:
                 await self._wake.subscribe(self.channel.decode())
                 async for message in self._wake.listen():
                     if message["type"] == "subscribe":
-                        await self._drop_idle()
+                        await self.forget_connections()
                         for turn in self.turns.values():
                             turn.look_after()
                     elif turn := self.turns.get(int(message["data"])):
@@ -211,7 +199,7 @@ class Turn:
         store.last_ticket += 1
         self._ticket = store.last_ticket
         self._me = b"%b %d" % (store.channel, self._ticket)
-        self._woken = False
+        self.waiting = self._woken = False
         self._sleeper: asyncio.Future | None = None
         self._renewal: asyncio.TimerHandle | None = None
         self._fence = b""
@@ -255,7 +243,9 @@ class Turn:
         pause = min(left + 0.001 if 0 < left < LEASE / 2 else LEASE / 2, patience)
         if not self._woken:
             self._sleeper = asyncio.get_running_loop().create_future()
+            self.waiting = True
             await asyncio.wait([self._sleeper], timeout=pause)
+            self.waiting = False
             self._sleeper = None
         self._woken = False
 

@@ -18,10 +18,14 @@ from tests.support.stack import Stack
 class PeerStack(Stack):
     """The client speaks with the peer, behind the nginx of the benchmark. confab is there too."""
 
+    def __init__(self, app):
+        super().__init__()
+        self.app = app
+
     def start(self, *, wait=True):
         super().start(wait=wait)
         self.confab = self.client
-        self.peer = Peer(self.directory)
+        self.peer = Peer(self.directory, self.app)
         self.peer.start(self.redis.socket, f"{self.model.url}/v1", "sk-test", "gpt-4o-mini")
         self.front = Front(self.directory, "nginx-peer", self.peer.site())
         self.front.configure(self.env, self.pool.socket)
@@ -40,9 +44,9 @@ class PeerStack(Stack):
         return [*super().processes, self.peer, self.front]
 
 
-@pytest.fixture(scope="module")
-def shared():
-    with PeerStack() as stack:
+@pytest.fixture(scope="module", params=["plain", "stripped"])
+def shared(request):
+    with PeerStack(request.param) as stack:
         stack.chat("known").say("something is there already")
         yield stack
 
