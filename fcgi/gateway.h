@@ -30,8 +30,8 @@ struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *ro
 void gateway_drain(struct gateway *g, loop_fn *on_idle, void *arg);
 /* Only when the handlers' requests have ended, or their memory does not matter any more. */
 void gateway_free(struct gateway *g);
-/* A place, held until the request ends. False: all are taken; then r has been answered, at once, with
- * 503 pool_busy. */
+/* A place, held until the request ends. False: all are taken; then r has been answered, at once,
+ * with 503 pool_busy. */
 bool gateway_take_place(struct request *r);
 size_t gateway_active(const struct gateway *g);
 

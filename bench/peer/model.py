@@ -1,5 +1,5 @@
-"""What the model is asked, and how its answer is read: always a stream, so that a client that leaves
-can end it."""
+"""What the model is asked, and how its answer is read: always a stream, so that a client that
+leaves can end it."""
 
 from __future__ import annotations
 

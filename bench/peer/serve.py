@@ -1,7 +1,7 @@
 """A peer's workers: serve.py APP HOST PORT COUNT. Each is a uvicorn that listens at PORT itself,
-where the kernel spreads connections evenly over them (those of `uvicorn --workers` race for each, and one
-may get all), and at PORT + 1, PORT + 2 and so on alone, for an nginx that spreads requests. SIGTERM
-ends them."""
+where the kernel spreads connections evenly over them (those of `uvicorn --workers` race for each,
+and one may get all), and at PORT + 1, PORT + 2 and so on alone, for an nginx that spreads
+requests. SIGTERM ends them."""
 
 from __future__ import annotations
 

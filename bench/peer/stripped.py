@@ -1,7 +1,7 @@
-"""The peer with as little of its libraries as it can do with: httpcore's connections without httpx and
-its pool, redis-py's without its client and its pool, and FastAPI's router without what it does for
-a route. So hardly more is left of them than what reads the wire. Nobody builds so, but no
-interpreter of Python comes further with them."""
+"""The peer with as little of its libraries as it can do with: httpcore's connections without httpx
+and its pool, redis-py's without its client and its pool, and FastAPI's router without what it does
+for a route. So hardly more is left of them than what reads the wire. Nobody would build so; it
+shows how far Python comes with this work."""
 
 from __future__ import annotations
 

@@ -176,8 +176,8 @@ static bool is_json_plain(char c)
 }
 
 /* The top bits of those that are not plain; behind the first of them it may have others. Where a
- * byte below 0x80 is less than what is taken from it, its top bit comes up, and that may carry on to
- * the byte after it, but never from nowhere. */
+ * byte below 0x80 is less than what is taken from it, its top bit comes up, and that may carry on
+ * to the byte after it, but never from nowhere. */
 static uint64_t eight_not_plain(uint64_t bytes)
 {
     uint64_t quotes = bytes ^ each * '"', slashes = bytes ^ each * '\\';

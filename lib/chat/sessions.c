@@ -43,8 +43,8 @@ static void on_wake(void *arg, const char *message, size_t len)
         session_turn_wake(t);
 }
 
-/* What was published while the subscription was away is lost, and with Redis, if it was restarted, the
- * locks that nobody waits for: all who wait look for themselves, all who hold one renew it. */
+/* What was published while the subscription was away is lost, and with Redis, if it was restarted,
+ * the locks that nobody waits for: all who wait look for themselves, all who hold one renew it. */
 static void on_wake_state(void *arg, bool up)
 {
     struct sessions *s = arg;

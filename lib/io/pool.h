@@ -51,8 +51,8 @@ uint64_t pool_least_active(const struct pool *p);
 void pool_meet(struct pool *p);
 /* A place in the pool, for a request of this process. The places that the processes bring are one
  * stock, of those that take new requests: never are more taken than there are, and of several who
- * ask for the last one at once one gets it. Nothing is locked. What a dead process held is free when
- * another joins in its place; else it goes, with what it brought, at the next pool_meet. */
+ * ask for the last one at once one gets it. Nothing is locked. What a dead process held is free
+ * when another joins in its place; else it goes, with what it brought, at the next pool_meet. */
 bool pool_take_place(struct pool *p);
 void pool_give_place(struct pool *p);
 /* Of all processes there have been, dead ones too, since the file was made. */

@@ -535,7 +535,7 @@ START_TEST(a_turn_whose_lock_is_forgotten_is_saved_as_long_as_nobody_has_begun)
 END_TEST
 
 /* The second one is at its turn yet, or its turn is stored, and its lock forgotten again. */
-START_TEST(a_turn_whose_lock_is_forgotten_is_not_saved_once_another_has_begun)
+START_TEST(a_turn_whose_lock_is_forgotten_is_lost_once_another_has_begun)
 {
     struct user *first = holder_of(a), *second;
 
@@ -637,7 +637,7 @@ static void add_stuck_tests(TCase *c)
     tcase_add_test(c, a_stalled_owner_renews_no_lock_that_is_not_its_own);
     tcase_add_test(c, a_stalled_owner_may_save_as_long_as_nobody_has_begun);
     tcase_add_test(c, a_turn_whose_lock_is_forgotten_is_saved_as_long_as_nobody_has_begun);
-    tcase_add_loop_test(c, a_turn_whose_lock_is_forgotten_is_not_saved_once_another_has_begun, 0, 2);
+    tcase_add_loop_test(c, a_turn_whose_lock_is_forgotten_is_lost_once_another_has_begun, 0, 2);
     tcase_add_loop_test(c, a_lock_that_is_forgotten_is_taken_again_by_its_holder, 0, 2);
     tcase_add_test(c, every_grant_has_a_larger_fence_also_after_the_lock_was_forgotten);
 }

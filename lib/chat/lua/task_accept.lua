@@ -1,5 +1,5 @@
--- task_accept: write-to-doc tasks are accepted, or were before under their Idempotency-Keys. Several
--- at once, as running a script costs more than a task in it.
+-- task_accept: write-to-doc tasks are accepted, or were before under their Idempotency-Keys.
+-- Several at once, as running a script costs more than a task in it.
 --
 -- Promises: what is written is the dialog as it is now, and its session does not expire before
 -- the task has ended. Record, indexes and a place in the queue, all or nothing.

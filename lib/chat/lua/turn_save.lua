@@ -3,8 +3,8 @@
 --
 -- Promises: saves only under the session's newest fence, only while the lock was not given up, and
 -- never behind a turn that it has not read; a lease that ran out, or a lock that Redis has
--- forgotten, is no hindrance as long as nobody took the lock. Repeating it is harmless: a turn that is
--- stored is found, also when later ones have followed.
+-- forgotten, is no hindrance as long as nobody took the lock. Repeating it is harmless: a turn that
+-- is stored is found, also when later ones have followed.
 --
 -- KEYS  1 session  2 msgs  3 lock  4 wait  5 index of sessions  6 idem ("" = no Idempotency-Key)
 -- ARGV  1 fence  2 number of the turn  3 entry  4 session id, for the index
