@@ -326,7 +326,7 @@ def one_burst(rig: Rig, session: str, count: int, marker: str) -> dict[str, Any]
         results = read_results(load.stdout.read())
     results["cores"] = per_second(cpu, rig.cpu(), results["cpu_seconds"], time.monotonic() - began)
     results["cores_plateau"] = steady
-    time.sleep(1)
+    time.sleep(2.5)     # a child looks once a second whether it has memory to give back
     after = children_state(rig)
     results["children"] = [{
         "streams": (plateau[pid]["files"] - before[pid]["files"]) // 2,

@@ -195,7 +195,7 @@ def kept(rig: Rig, scale: Scale) -> dict[str, Any]:
 
 def bytes_each(rig: Rig, scale: Scale, per_session: int, store: dict[str, str]) -> dict[str, Any]:
     name = "k" * (ID_SIZE - 12)
-    sessions(rig, name, 1000)
+    sessions(rig, name, 1100)       # with which the table of all keys has room for the tasks' too
     with runners(rig, JOBRUNNER_CONCURRENCY=64, **store):
         rig.load(rig.confab, connections=1, session="task-seed", **ENQUEUE)     # all is loaded
         until(lambda: open_tasks(rig) == 0, "the first task has ended")
