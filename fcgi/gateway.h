@@ -31,7 +31,7 @@ void gateway_drain(struct gateway *g, loop_fn *on_idle, void *arg);
 /* Only when the handlers' requests have ended, or their memory does not matter any more. */
 void gateway_free(struct gateway *g);
 /* A place, held until the request ends. False: all are taken; then r has been answered, at once,
- * with 503 pool_busy. */
+ * with 503 pool_busy, and may be gone. */
 bool gateway_take_place(struct request *r);
 size_t gateway_active(const struct gateway *g);
 
