@@ -3,6 +3,8 @@
 import os
 import threading
 
+import pytest
+
 from tests.support.started import adopt, reload, run_reload
 
 STREAMS = int(os.environ.get("CONFAB_TEST_STREAMS", 500))
@@ -87,6 +89,15 @@ def test_wrong_settings_change_nothing(stacks):
     ended = reload(stack)
     assert ended.returncode != 0 and "nonsense" in ended.stderr
     assert (stack.pool.children(), stack.nginx.children()) == (children, workers)
+
+
+def test_wrong_settings_make_no_configuration_of_nginx(stacks):
+    stack = stacks(runner=False)
+    made = (stack.nginx.state / "confab.conf").read_text()
+    (stack.directory / "confab.ini").write_text("[model]\nnane = newer\n")
+    with pytest.raises(AssertionError, match="nane"):
+        stack.nginx.configure(stack.env, stack.pool.socket)
+    assert (stack.nginx.state / "confab.conf").read_text() == made
 
 
 def test_without_a_pool_it_says_so(stacks):
