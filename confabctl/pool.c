@@ -9,9 +9,10 @@
 
 static void row(const char *program, const struct pool_slot *s, int64_t now)
 {
-    printf("%-10s %8d %9" PRId64 " %10" PRId64 " %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7" PRIu64
-           " %8" PRIu64 "\n", program, s->pid, (now - s->started_at) / 1000, now - s->turned_at,
-           s->counts.requests, s->active, s->streams, s->counts.errors, s->counts.rejected);
+    printf("%-10s %8d %-8s %9" PRId64 " %10" PRId64 " %10" PRIu64 " %7" PRIu64 " %7" PRIu64
+           " %7" PRIu64 " %8" PRIu64 "\n", program, s->pid, pool_slot_state(s),
+           (now - s->started_at) / 1000, now - s->turned_at, s->counts.requests, s->active,
+           s->streams, s->counts.errors, s->counts.rejected);
 }
 
 /* How many of them live; they are printed. None, when nobody has made the scoreboard yet. */
@@ -41,8 +42,8 @@ int ctl_pool(struct ctl *c, int argc, char **argv)
     (void)argv;
     if (argc != 1)
         return CTL_USAGE;
-    printf("%-10s %8s %9s %10s %10s %7s %7s %7s %8s\n", "program", "pid", "up s", "turned ms",
-           "requests", "active", "streams", "errors", "rejected");
+    printf("%-10s %8s %-8s %9s %10s %10s %7s %7s %7s %8s\n", "program", "pid", "state", "up s",
+           "turned ms", "requests", "active", "streams", "errors", "rejected");
     children = show(c, "fcgi", "pool");
     runners = show(c, "jobrunner", "jobrunner");
     if (c->err.code != ERR_OK)

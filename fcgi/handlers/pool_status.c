@@ -13,11 +13,6 @@
 
 enum { PAGE_MAX = 256 << 10 };
 
-static const char *state_of(const struct pool_slot *s)
-{
-    return s->draining ? "draining" : s->active > 0 ? "busy" : "idle";
-}
-
 /* Text */
 
 static void text_upstreams(struct buf *out, const struct pool_view *v)
@@ -60,7 +55,7 @@ static void text(struct buf *out, const struct pool_view *v, const struct settin
         const struct pool_slot *p = &v->slots[i];
 
         buf_addf(out, "%8d %-8s %10" PRId64 " %10" PRId64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64
-                 " %8" PRIu64 " %8" PRIu64 "\n", p->pid, state_of(p),
+                 " %8" PRIu64 " %8" PRIu64 "\n", p->pid, pool_slot_state(p),
                  (v->now - p->started_at) / 1000, v->now - p->turned_at, p->counts.requests,
                  p->active, p->streams, p->counts.errors, p->counts.rejected);
     }
@@ -98,7 +93,7 @@ static void json_processes(struct buf *out, const struct pool_view *v)
         buf_addf(out, "%s{\"pid\":%d,\"state\":\"%s\",\"started_at\":\"%s\",\"turned_ms\":%" PRId64
                  ",\"requests\":%" PRIu64 ",\"active\":%" PRIu64 ",\"streams\":%" PRIu64
                  ",\"errors\":%" PRIu64 ",\"rejected\":%" PRIu64 "}", i ? "," : "", p->pid,
-                 state_of(p), clock_rfc3339(p->started_at, time), v->now - p->turned_at,
+                 pool_slot_state(p), clock_rfc3339(p->started_at, time), v->now - p->turned_at,
                  p->counts.requests, p->active, p->streams, p->counts.errors, p->counts.rejected);
     }
 }

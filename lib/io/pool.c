@@ -206,6 +206,11 @@ size_t pool_living(struct pool *p, struct pool_slot *out, size_t max)
     return living;
 }
 
+const char *pool_slot_state(const struct pool_slot *s)
+{
+    return s->draining ? "draining" : s->active > 0 ? "busy" : "idle";
+}
+
 void pool_meet(struct pool *p)
 {
     p->met = *joined(p);

@@ -45,6 +45,8 @@ struct pool_slot *pool_mine(struct pool *p);    /* after pool_join only */
 /* Copies the slots of living processes (this one included), at most max, and returns how many
  * it copied. */
 size_t pool_living(struct pool *p, struct pool_slot *out, size_t max);
+/* What it does, for people: idle, busy or draining. */
+const char *pool_slot_state(const struct pool_slot *s);
 /* The least active of a sibling: a process that lives, as of the last pool_meet, and takes new
  * requests. UINT64_MAX: there is none. Costs next to nothing; pool_meet some 100 us. */
 uint64_t pool_least_active(const struct pool *p);
