@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.support.confabctl import CONFABCTL
 from tests.support.programs import TOP
 from tests.support.proc import Process
 from tests.support.stack import Stack
@@ -16,7 +17,7 @@ def adopt(stack: Stack) -> dict[str, str]:
         note = stack.directory / "run" / process.name
         note.write_text(f"{process.pid} {_began(process)}\n")
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "CONFAB_STATE": str(stack.directory),
-            "OPERATORS_LISTEN": f"unix:{stack.nginx.operators}"}
+            "CONFABCTL": str(CONFABCTL)}
 
 
 def reload(stack: Stack, timeout: float = 60) -> subprocess.CompletedProcess:
