@@ -9,7 +9,7 @@ BUILD_PACKAGES='autoconf automake make gcc libc6-dev pkg-config libfcgi-dev libh
 RUN_PACKAGES='nginx-light spawn-fcgi multiwatch redis-server curl ca-certificates'
 PEER_PACKAGES='python3 python3-fastapi python3-uvicorn python3-uvloop python3-httptools python3-redis
     python3-hiredis python3-httpx python3-ujson'
-TEST_PACKAGES="check python3-pytest python3-cryptography $PEER_PACKAGES"
+TEST_PACKAGES="check systemd python3-pytest python3-cryptography $PEER_PACKAGES"
 
 say()  { printf '%s\n' "$*" >&2; }
 fail() { say "$(basename "$0"): $*"; exit 1; }

@@ -42,11 +42,11 @@ class Pool(Process):
         self.expected_deaths += 1
         os.kill(pid, how)
 
-    def connections(self) -> int:
-        """Of nginx to the children."""
-        path, connected = str(self.socket), "03"
+    def connections(self, *, waiting: bool = False) -> int:
+        """Of nginx to the children; or those that wait until one accepts them."""
+        path, state = str(self.socket), "02" if waiting else "03"
         sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-        return sum(words[-1] == path and words[5] == connected for words in sockets)
+        return sum(words[-1] == path and words[5] == state for words in sockets)
 
     def crashes(self) -> list[str]:
         found = super().crashes()
