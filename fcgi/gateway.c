@@ -221,6 +221,8 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
         timer_set(&g->accept_again, FAIR_WAIT_MS);
         return;
     }
+    /* Any process that has the same socket may have made it a blocking one. */
+    evutil_make_socket_nonblocking(listen_fd);
     do {
         fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0 && !queue_push(g, (struct arrival){ fd, now }))

@@ -20,7 +20,7 @@
 struct gateway;
 typedef void gateway_route_fn(struct request *r);
 
-/* Serves the listening socket fd, which stays the caller's and becomes non-blocking. app is
+/* Serves the listening socket fd, which stays the caller's and is kept non-blocking. app is
  * borrowed. Replaces signal handlers, see intake_init. NULL: out of memory or files. */
 struct gateway *gateway_new(struct app *app, int listen_fd, gateway_route_fn *route);
 /* No new connections; requests still come on those that the web server keeps, until it closes them,

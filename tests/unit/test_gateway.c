@@ -626,6 +626,18 @@ static uint64_t active(const struct app *of)
     return pool_mine(of->pool)->active;
 }
 
+START_TEST(somebody_may_make_the_socket_a_blocking_one)
+{
+    struct fcgi_client *c;
+
+    fcntl(listen_fd, F_SETFL, fcntl(listen_fd, F_GETFL) & ~O_NONBLOCK);
+    c = ask("/echo", "hi", 2);
+    support_until(app->loop, &c->closed);
+    ck_assert_str_eq(fcgi_body(c), "hi");
+    fcgi_leave(c);
+}
+END_TEST
+
 START_TEST(children_share_what_comes)
 {
     enum { MANY = 1000 };
@@ -832,6 +844,7 @@ int main(void)
     tcase_add_test(io, a_waiting_stream_costs_little_memory);
 #endif
     tcase_add_test(io, without_files_a_request_is_told_so_and_later_ones_are_served);
+    tcase_add_test(io, somebody_may_make_the_socket_a_blocking_one);
     tcase_add_test(io, children_share_what_comes);
     tcase_add_test(io, all_places_of_the_pool_are_taken_before_anyone_is_refused);
     tcase_add_test(io, what_a_stuck_sibling_leaves_is_taken_all_the_same);
