@@ -108,6 +108,21 @@ START_TEST(a_session_lists_its_own_tasks)
 }
 END_TEST
 
+/* Redis answers nobody else meanwhile. */
+START_TEST(a_sessions_many_tasks_are_read_once_for_a_page)
+{
+    struct task_page p;
+
+    for (int i = 0; i < 300; i++)
+        task_ask("HSET " SESSION " t:gone%d -%d", i, 1000 + i);
+    task_ask("CONFIG RESETSTAT");
+    p = task_page(TASK_FAILED, "s", 1, "");
+    ck_assert_uint_eq(p.count, 0);
+    ck_assert_str_eq(p.next, "");
+    ck_assert_ptr_nonnull(strstr(task_ask("INFO commandstats"), "cmdstat_hgetall:calls=1,"));
+}
+END_TEST
+
 START_TEST(another_tenants_tasks_are_neither_listed_nor_in_the_way)
 {
     static const char many[] =
@@ -283,6 +298,7 @@ int main(void)
     tcase_add_test(t, each_status_has_its_list);
     tcase_add_test(t, a_list_by_status_can_be_gone_on_with_when_its_cursor_has_left_it);
     tcase_add_test(t, a_session_lists_its_own_tasks);
+    tcase_add_test(t, a_sessions_many_tasks_are_read_once_for_a_page);
     tcase_add_test(t, another_tenants_tasks_are_neither_listed_nor_in_the_way);
     tcase_add_test(t, a_page_looks_at_a_bounded_number_of_tasks);
     tcase_add_test(t, only_what_was_given_out_is_a_cursor);

@@ -45,16 +45,26 @@ local function from_set(set, count)
     return found
 end
 
-local function from_session(count)
-    local flat, all, found = redis.call('HGETALL', session_key(q, tenant, session_id)), {}, {}
+-- All marks of the session, the newest first, from behind the cursor on.
+local function marks_of_session()
+    local flat, marks = redis.call('HGETALL', session_key(q, tenant, session_id)), {}
     for i = 1, #flat, 2 do
         local id = string.match(flat[i], '^t:(.*)')
-        if id then all[#all + 1] = { id, string.format('%015d:%s', math.abs(flat[i + 1]), id) } end
+        local place = id and string.format('%015d:%s', math.abs(flat[i + 1]), id)
+        if id and (cursor == '' or place < cursor) then marks[#marks + 1] = { id, place } end
     end
-    table.sort(all, function(a, b) return a[2] > b[2] end)
-    for _, pair in ipairs(all) do
-        if #found == count then break end
-        if cursor == '' or pair[2] < cursor then found[#found + 1] = pair end
+    table.sort(marks, function(a, b) return a[2] > b[2] end)
+    return marks
+end
+
+-- Read and sorted once; what was given is behind the cursor when more is asked for.
+local marks, given
+local function from_session(count)
+    if not marks then marks, given = marks_of_session(), 0 end
+    local found = {}
+    while #found < count and given < #marks do
+        given = given + 1
+        found[#found + 1] = marks[given]
     end
     return found
 end
