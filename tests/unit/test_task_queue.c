@@ -399,6 +399,24 @@ START_TEST(indexes_forget_what_has_expired_and_nothing_else)
 }
 END_TEST
 
+/* More than one page of them, behind as many that failed and stay. */
+START_TEST(the_index_of_failed_ones_forgets_the_cancelled_that_have_expired)
+{
+    task_settings.tasks.ttl = 1;
+    for (int i = 0; i < 300; i++) {
+        task_ask("XADD c1:{default}:idx:tasks * t expired%d", i);
+        task_ask("ZADD c1:{default}:idx:failed 2 expired%d", i);
+        task_ask("ZADD c1:{default}:idx:failed 1 stays%d", i);
+        task_ask("HSET c1:task:stays%d tn default se s st failed", i);
+    }
+    task_ask("ZADD c1:tasks:tenants 0 default");
+    support_turn(task_loop, 20);
+    queue_sweep_index();
+    task_expect("300", "ZCARD c1:{default}:idx:failed");
+    task_expect("0", "ZCOUNT c1:{default}:idx:failed 2 2");
+}
+END_TEST
+
 /* Only the record knows which session has the mark. */
 START_TEST(a_session_forgets_a_task_when_its_record_is_about_to_expire)
 {
@@ -470,6 +488,7 @@ int main(void)
     tcase_add_test(t, a_task_handed_back_was_not_in_a_crash);
     tcase_add_test(t, only_a_document_that_its_task_does_not_need_may_be_trashed);
     tcase_add_test(t, indexes_forget_what_has_expired_and_nothing_else);
+    tcase_add_test(t, the_index_of_failed_ones_forgets_the_cancelled_that_have_expired);
     tcase_add_test(t, a_session_forgets_a_task_when_its_record_is_about_to_expire);
     tcase_add_test(t, a_session_with_ever_new_tasks_does_not_grow_without_bound);
     tcase_add_test(t, a_budget_gives_out_what_it_has_and_no_more);

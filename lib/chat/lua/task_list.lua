@@ -25,6 +25,7 @@ local function from_stream(count)
         found[i] = { entry[2][2], entry[1] }
         if redis.call('EXISTS', q.task .. entry[2][2]) == 0 then
             redis.call('XDEL', index, entry[1])
+            redis.call('ZREM', index_key(q, tenant, 'failed'), entry[2][2])
         end
     end
     return found

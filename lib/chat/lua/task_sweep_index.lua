@@ -23,33 +23,25 @@ local function is_over(id)
     return left == -2
 end
 
-local function sweep_stream(index, from)
+-- One that was cancelled stands among the failed ones as well.
+local function sweep_stream(index, failed, from)
     local gone, last = 0, nil
     local page = redis.call('XRANGE', index, from, digits(now - life + SOON), 'COUNT', size)
     for _, entry in ipairs(page) do
-        if is_over(entry[2][2]) then gone = gone + redis.call('XDEL', index, entry[1]) end
+        if is_over(entry[2][2]) then
+            gone = gone + redis.call('XDEL', index, entry[1])
+            redis.call('ZREM', failed, entry[2][2])
+        end
         last = entry[1]
     end
     return gone, #page == size and '(' .. last or nil
 end
 
-local function sweep_failed(index)
-    local gone = 0
-    for _, id in ipairs(redis.call('ZRANGE', index, '-inf', digits(now - life), 'BYSCORE',
-                                   'LIMIT', 0, size)) do
-        if redis.call('EXISTS', q.task .. id) == 0 then
-            gone = gone + redis.call('ZREM', index, id)
-        end
-    end
-    return gone
-end
-
 local tenant, from = walk_on(q.tenants, cursor, '-')
 if not tenant then return { '', 0 } end
 local index = index_key(q, tenant, 'tasks')
-local gone, last = sweep_stream(index, from)
+local gone, last = sweep_stream(index, index_key(q, tenant, 'failed'), from)
 if last then return { tenant .. '|' .. last, gone } end
-gone = gone + sweep_failed(index_key(q, tenant, 'failed'))
 if redis.call('XLEN', index) == 0 then
     redis.call('DEL', index)
     redis.call('ZREM', q.tenants, tenant)
