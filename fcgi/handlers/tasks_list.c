@@ -59,13 +59,15 @@ static enum err_code take(const struct request *r, struct params *p, struct task
         status_of(p->status, &q->status, e) != ERR_OK)
         return e->code;
     q->cursor = p->cursor;
-    if (*p->cursor && !task_cursor_ok(p->cursor, strlen(p->cursor)))
-        return err_field(e, "cursor", "is none that was given out");
-    if (!*p->session)
-        return ERR_OK;
-    q->session = p->session;
-    q->session_len = strlen(p->session);
-    return session_id_check(q->session, q->session_len, e);
+    if (*p->session) {
+        q->session = p->session;
+        q->session_len = strlen(p->session);
+        if (session_id_check(q->session, q->session_len, e) != ERR_OK)
+            return e->code;
+    }
+    if (*p->cursor && !task_cursor_ok(q))
+        return err_field(e, "cursor", "is none that was given out for this list");
+    return ERR_OK;
 }
 
 void handle_tasks(struct request *r)

@@ -60,17 +60,27 @@ static void on_listed(void *arg, const struct redisReply *reply, const struct er
     free(tasks);
 }
 
-/* <ms>-<n> or <ms>:<task id>. */
-bool task_cursor_ok(const char *s, size_t len)
+/* Up to 18 of them, which Redis takes for a number in any place. */
+static size_t digits_at(const char *s)
 {
     size_t digits = strspn(s, "0123456789");
 
-    if (len >= TASK_CURSOR_SIZE || strlen(s) != len || digits < 1 || digits > 18)
+    return digits > 18 ? 0 : digits;
+}
+
+/* The stream of all gives <ms>-<n>, every other source in task_list.lua <ms>:<task id>. */
+bool task_cursor_ok(const struct task_query *q)
+{
+    bool of_stream = !q->session && (q->status < 0 || q->status == TASK_FINISHED);
+    size_t digits = digits_at(q->cursor);
+    const char *rest = q->cursor + digits;
+
+    if (!digits || strlen(rest) >= TASK_CURSOR_SIZE - digits || *rest++ != (of_stream ? '-' : ':'))
         return false;
-    if (s[digits] == ':')
-        return task_id_ok(s + digits + 1, len - digits - 1);
-    s += digits;
-    return *s == '-' && s[1] && strspn(s + 1, "0123456789") == strlen(s + 1);
+    if (!of_stream)
+        return task_id_ok(rest, strlen(rest));
+    digits = digits_at(rest);
+    return digits && !rest[digits];
 }
 
 struct task_call *task_list(struct redis *r, const struct task_query *q, task_listed_fn *fn,

@@ -19,8 +19,8 @@ typedef void task_listed_fn(void *arg, const struct task *tasks, size_t count, c
                             const struct err *e);
 struct task_call *task_list(struct redis *r, const struct task_query *q, task_listed_fn *fn,
                             void *arg);
-/* What a client sent back as a cursor is one. */
-bool task_cursor_ok(const char *s, size_t len);
+/* What a client sent back as a cursor is one, and of this list: it differs with what is listed. */
+bool task_cursor_ok(const struct task_query *q);
 
 /* tenant: "" = whosever the task is. e NULL: done. ERR_NO_TASK, ERR_SESSION_GONE,
  * ERR_TASK_STATE: its status does not allow that. */

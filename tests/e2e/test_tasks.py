@@ -73,7 +73,8 @@ def test_tasks_are_listed_by_status_and_by_session(stack):
 @pytest.mark.parametrize("query, field", [
     ("status=done", "status"), ("limit=0", "limit"), ("limit=201", "limit"), ("limit=x", "limit"),
     ("cursor=x", "cursor"), ("cursor=%2b", "cursor"), ("session_id=a%0ab", "session_id"),
-    ("status=", "status"),
+    ("status=", "status"), ("cursor=1:a", "cursor"), ("cursor=1-1&status=pending", "cursor"),
+    ("cursor=1-99999999999999999999", "cursor"),
 ])
 def test_a_wrong_parameter_is_named(stack, query, field):
     stack.client.get(f"{TASKS}?{query}").refused(field)

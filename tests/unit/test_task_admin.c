@@ -156,18 +156,35 @@ START_TEST(a_page_looks_at_a_bounded_number_of_tasks)
 }
 END_TEST
 
+static bool is_cursor(int status, const char *session, const char *cursor)
+{
+    return task_cursor_ok(&(struct task_query){ .status = status, .session = session,
+                                                .cursor = cursor });
+}
+
 START_TEST(only_what_was_given_out_is_a_cursor)
 {
-    static const char *const good[] = { "1772357400000-0", "1-12", "1772357400000:abc_-9",
-                                        "001772357400000:a" };
+    static const char *const of_all[] = { "1772357400000-0", "1-12" };
+    static const char *const of_others[] = { "1772357400000:abc_-9", "001772357400000:a" };
     static const char *const bad[] = { "", "-", "1", "1-", "-1", "1-1x", "1:", "1:a b", "x:1", "+",
-                                       "1234567890123456789-1", "(1-1", "1:a:b" };
+                                       "1234567890123456789-1", "(1-1", "1:a:b",
+                                       "1-1234567890123456789" };
 
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        ck_assert_msg(task_cursor_ok(good[i], strlen(good[i])), "%s", good[i]);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_msg(!task_cursor_ok(bad[i], strlen(bad[i])), "%s", bad[i]);
-    ck_assert(!task_cursor_ok("1-1\0x", 5));
+    for (size_t i = 0; i < sizeof of_all / sizeof *of_all; i++) {
+        ck_assert_msg(is_cursor(-1, NULL, of_all[i]), "%s", of_all[i]);
+        ck_assert_msg(is_cursor(TASK_FINISHED, NULL, of_all[i]), "%s", of_all[i]);
+        ck_assert_msg(!is_cursor(-1, "s", of_all[i]), "%s", of_all[i]);
+        ck_assert_msg(!is_cursor(TASK_FAILED, NULL, of_all[i]), "%s", of_all[i]);
+    }
+    for (size_t i = 0; i < sizeof of_others / sizeof *of_others; i++) {
+        ck_assert_msg(is_cursor(TASK_FAILED, NULL, of_others[i]), "%s", of_others[i]);
+        ck_assert_msg(is_cursor(TASK_FINISHED, "s", of_others[i]), "%s", of_others[i]);
+        ck_assert_msg(!is_cursor(-1, NULL, of_others[i]), "%s", of_others[i]);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_msg(!is_cursor(-1, NULL, bad[i]), "%s", bad[i]);
+        ck_assert_msg(!is_cursor(TASK_PENDING, NULL, bad[i]), "%s", bad[i]);
+    }
 }
 END_TEST
 
