@@ -82,6 +82,8 @@ static void tell(struct wish *w, const struct redisReply *answer, const struct e
         err_set(&fault, ERR_NO_SESSION, "there is no such session");
     else if (task_reply_says(answer, "reused"))
         err_set(&fault, ERR_KEY_REUSED, "the Idempotency-Key was used with another body");
+    else if (task_reply_says(answer, "failed"))
+        err_set(&fault, ERR_INTERNAL, "accepting a task: %s", id.s);
     else if (!task_reply_says(answer, "accepted") || !task_id_ok(id.s, id.len))
         err_set(&fault, ERR_INTERNAL, "accepting a task: not a reply of the script");
     w->fn(w->arg, fault.code ? NULL : id.s, fault.code ? &fault : NULL);

@@ -108,6 +108,45 @@ START_TEST(each_gets_its_own_answer)
 }
 END_TEST
 
+/* Keys that somebody has put something else into. */
+START_TEST(one_that_cannot_be_accepted_takes_no_other_with_it)
+{
+    queue_hold(true);           /* all stand in line */
+    task_dialog("s", 1);
+    task_ask("SET c1:{default}:s:3:bad x");
+    task_dialog("odd", 0);
+    task_ask("SET c1:{default}:s:3:odd:msgs x");
+    wish_for(task_desk, 0, "s", NULL, NULL);
+    wish_for(task_desk, 1, "s", "key", "aa");
+    wish_for(task_desk, 2, "bad", "other", "aa");
+    wish_for(task_desk, 3, "odd", NULL, NULL);
+    wish_for(task_desk, 4, "s", NULL, NULL);
+    until_answered(5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(wishes[i].code, i == 2 || i == 3 ? ERR_INTERNAL : ERR_OK);
+    task_expect("3", "ZCARD c1:tasks:waiting");
+    task_expect("3", "ZCARD c1:{default}:idx:open");
+    task_expect("3", "XLEN c1:{default}:idx:tasks");
+    ck_assert_int_eq(task_make_with("s", "key", "aa", wishes[0].id), ERR_OK);
+    ck_assert_str_eq(wishes[0].id, wishes[1].id);
+    ck_assert_int_eq(task_make_with("bad", "other", "aa", wishes[0].id), ERR_INTERNAL);
+}
+END_TEST
+
+START_TEST(what_redis_refuses_of_all_is_no_fault_of_one)
+{
+    task_dialog("s", 1);
+    task_ask("CONFIG SET maxmemory 1");
+    wish_for(task_desk, 0, "s", NULL, NULL);
+    wish_for(task_desk, 1, "s", NULL, NULL);
+    until_answered(2);
+    task_ask("CONFIG SET maxmemory 0");
+    ck_assert_int_eq(wishes[0].code, ERR_STORE);
+    ck_assert_int_eq(wishes[1].code, ERR_STORE);
+    task_expect("0", "XLEN c1:{default}:idx:tasks");
+}
+END_TEST
+
 START_TEST(who_waits_behind_a_call_without_an_answer_is_told_with_it)
 {
     struct redis_options o = { .url = support_redis_url(task_server), .connect_timeout = 2000,
@@ -160,6 +199,8 @@ int main(void)
     tcase_add_test(redis, what_comes_while_a_script_is_under_way_goes_with_the_next);
     tcase_add_test(redis, each_stands_in_the_stream_or_in_line_in_the_order_in_which_they_came);
     tcase_add_test(redis, each_gets_its_own_answer);
+    tcase_add_test(redis, one_that_cannot_be_accepted_takes_no_other_with_it);
+    tcase_add_test(redis, what_redis_refuses_of_all_is_no_fault_of_one);
     tcase_add_test(redis, who_waits_behind_a_call_without_an_answer_is_told_with_it);
     tcase_add_test(redis, without_the_desk_nobody_is_told);
     suite_add_tcase(suite, redis);

@@ -11,6 +11,7 @@
 --         {"accepted", task id}  the first one's, for a repeat
 --         {"unknown"}            there is no such session
 --         {"reused"}             the key belongs to another request
+--         {"failed", words}      something else stands in Redis under one of its keys
 --@include task_queue.inc
 local q, idem_life = queue(1, ARGV[1]), ARGV[2]
 local created = digits(now)
@@ -64,6 +65,7 @@ local function tenant_of(name)
     return known
 end
 
+-- Whatever can fail comes before the first thing that is written.
 local function accept(session, idem, id, tenant, name, says)
     if idem ~= '' then
         local seen = redis.call('HMGET', idem, 'says', 'task')
@@ -73,10 +75,11 @@ local function accept(session, idem, id, tenant, name, says)
     local known = redis.call('HMGET', session, 'created', 'tasks')
     if not known[1] then return { 'unknown' } end
 
-    local turns, entry = redis.call('LLEN', session .. ':msgs'), place_in_stream(id)
+    local turns = redis.call('LLEN', session .. ':msgs')
+    enter_index(tenant, id)
+    local entry = place_in_stream(id)
     redis.call('HSET', q.task .. id, 'tn', tenant, 'se', name, 'nt', turns, 'st', 'pending',
                't0', created, unpack(entry and { 'en', entry } or {}))
-    enter_index(tenant, id)
     mark_session(session, id, tonumber(known[2] or 0))
     local shared = tenant_of(tenant)
     append(shared.open, created, id)
@@ -88,10 +91,19 @@ local function accept(session, idem, id, tenant, name, says)
     return { 'accepted', id }
 end
 
+-- One that cannot be accepted does not take the others with it, nor leave them half written. What
+-- Redis refuses of all (no memory, no disk, no replicas), it refuses before the first is written.
+local function accept_one(...)
+    local well, answer = pcall(accept, ...)
+    if well then return answer end
+    if not string.find(answer, '^WRONGTYPE') then error({ err = answer }) end
+    return { 'failed', answer }
+end
+
 local answers = {}
 for i = 3, #ARGV, 4 do
     local key = 9 + (i - 3) / 2
-    append(answers, accept(KEYS[key], KEYS[key + 1], unpack(ARGV, i, i + 3)))
+    append(answers, accept_one(KEYS[key], KEYS[key + 1], unpack(ARGV, i, i + 3)))
 end
 for name, shared in pairs(tenants) do
     redis.call('ZADD', index_key(q, name, 'open'), unpack(shared.open))
