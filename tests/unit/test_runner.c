@@ -322,6 +322,19 @@ START_TEST(a_turn_that_cannot_be_read_fails_its_task)
 }
 END_TEST
 
+START_TEST(a_dialog_that_redis_cannot_read_fails_its_task)
+{
+    const char *id = task_make("s");
+
+    task_settings.tasks.attempts = 2;
+    task_ask("SET c1:{default}:s:1:s:msgs x");
+    machine_start(&machines[0]);
+    until_status(id, TASK_FAILED);
+    ck_assert_str_eq(task_now(id).error_code, "dialog_unreadable");
+    ck_assert_int_eq(task_now(id).attempts, 2);
+}
+END_TEST
+
 /* --- leases --- */
 
 START_TEST(the_tasks_of_a_dead_runner_are_taken_over_by_another)
@@ -554,6 +567,7 @@ int main(void)
     tcase_add_test(t, what_can_never_succeed_fails_at_once);
     tcase_add_loop_test(t, a_dialog_that_is_gone_fails_its_task, 0, 4);
     tcase_add_loop_test(t, a_turn_that_cannot_be_read_fails_its_task, 0, 3);
+    tcase_add_test(t, a_dialog_that_redis_cannot_read_fails_its_task);
     tcase_add_test(t, the_tasks_of_a_dead_runner_are_taken_over_by_another);
     tcase_add_test(t, a_runner_that_comes_takes_nothing_over_for_the_time_of_a_lease);
     tcase_add_test(t, many_tasks_left_behind_are_taken_over_as_places_come_free);

@@ -49,7 +49,8 @@ local function answer()
     if alone or status == 'running' then keep_entry(q, entry, consumer) end
     local record = redis.call('HGETALL', task)
     if was == 'poison' then return { 'poison', record } end
-    return { 'reserved', record, dialog() }
+    local well, page = pcall(dialog)    -- else whoever asks for it alone hears why
+    return { 'reserved', record, well and page or nil }
 end
 
 local function is_paused()
