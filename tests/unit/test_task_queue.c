@@ -74,6 +74,25 @@ START_TEST(a_tenant_with_one_task_does_not_wait_for_the_many_of_another)
 }
 END_TEST
 
+START_TEST(a_tenant_that_has_left_the_line_stands_where_others_do)
+{
+    struct task_page p;
+    char *id, *rest;
+
+    for (int i = 0; i < 64 + 100; i++)
+        task_make("s");
+    p = task_page(TASK_PENDING, NULL, 100, "");
+    rest = (char *)p.ids;
+    while ((id = strsep(&rest, ",")) && *id)
+        ck_assert_int_eq(task_do_remove(id, TASK_CANCEL), ERR_OK);
+    task_expect("0", "EXISTS c1:tasks:waiting c1:tasks:fair");
+    for (int i = 0; i < 9; i++)
+        put_other(task_ask("ECHO o%d", i));
+    ck_assert_int_eq(queue_reconcile(), 9);
+    ck_assert_int_le(atoi(task_ask("ZRANK c1:tasks:waiting %s", task_make("s"))), 1);
+}
+END_TEST
+
 START_TEST(within_a_tenant_the_first_comes_first)
 {
     const char *ids[80];
@@ -469,6 +488,7 @@ int main(void)
     tcase_add_test(t, the_stream_is_kept_short_and_filled_up_as_tasks_end);
     tcase_add_test(t, the_stream_holds_twice_what_all_runners_can_hold);
     tcase_add_test(t, a_tenant_with_one_task_does_not_wait_for_the_many_of_another);
+    tcase_add_test(t, a_tenant_that_has_left_the_line_stands_where_others_do);
     tcase_add_test(t, within_a_tenant_the_first_comes_first);
     tcase_add_test(t, a_fault_of_configuration_pauses_the_queue_and_costs_no_attempt);
     tcase_add_test(t, what_is_in_the_stream_when_the_pause_comes_goes_back_into_the_line);

@@ -53,7 +53,7 @@ local function send_canary()
         redis.call('HSET', q.control, 'next', digits(now))
         return
     end
-    redis.call('ZREM', q.waiting, id)
+    leave_line(q, id)
     redis.call('HSET', q.control, 'canary', id)
     ring(q, id)
 end
