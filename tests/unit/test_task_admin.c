@@ -88,6 +88,22 @@ START_TEST(a_list_by_status_can_be_gone_on_with_when_its_cursor_has_left_it)
 }
 END_TEST
 
+/* As those have that were accepted in one script. */
+START_TEST(none_is_listed_twice_though_many_have_the_same_time)
+{
+    struct task_page p;
+
+    for (const char *id = "abcd"; *id; id++)
+        task_put((char[]){ *id, 0 }, "s");      /* all at 1 */
+    p = task_page(TASK_PENDING, NULL, 2, "");
+    ck_assert_str_eq(p.ids, "d,c,");
+    task_ask("ZREM c1:{default}:idx:open c");   /* as it has been finished */
+    p = task_page(TASK_PENDING, NULL, 2, p.next);
+    ck_assert_str_eq(p.ids, "b,a,");
+    task_expect("3", "ZCARD c1:{default}:idx:open");
+}
+END_TEST
+
 START_TEST(a_session_lists_its_own_tasks)
 {
     const char *first, *second;
@@ -314,6 +330,7 @@ int main(void)
     tcase_add_test(t, tasks_are_listed_newest_first_page_by_page);
     tcase_add_test(t, each_status_has_its_list);
     tcase_add_test(t, a_list_by_status_can_be_gone_on_with_when_its_cursor_has_left_it);
+    tcase_add_test(t, none_is_listed_twice_though_many_have_the_same_time);
     tcase_add_test(t, a_session_lists_its_own_tasks);
     tcase_add_test(t, a_sessions_many_tasks_are_read_once_for_a_page);
     tcase_add_test(t, another_tenants_tasks_are_neither_listed_nor_in_the_way);

@@ -31,14 +31,23 @@ local function from_stream(count)
     return found
 end
 
--- A cursor is <score>:<id>. Where its task has left the set, its score says where it was.
+-- How many stand before what follows this cursor. A task that has left the set is put back for a
+-- moment, which nobody else can see: others may have its time.
+local function place_after(set, score, id)
+    local rank = redis.call('ZREVRANK', set, id)
+    if not rank then
+        redis.call('ZADD', set, score, id)
+        rank = redis.call('ZREVRANK', set, id)
+        redis.call('ZREM', set, id)
+        return rank
+    end
+    return rank + 1
+end
+
+-- A cursor is <score>:<id>.
 local function from_set(set, count)
     local first = 0
-    if cursor ~= '' then
-        local score, id = string.match(cursor, '^(%d+):(.*)$')
-        local rank = redis.call('ZREVRANK', set, id)
-        first = rank and rank + 1 or redis.call('ZCOUNT', set, '(' .. score, '+inf')
-    end
+    if cursor ~= '' then first = place_after(set, string.match(cursor, '^(%d+):(.*)$')) end
     local flat, found = redis.call('ZREVRANGE', set, first, first + count - 1, 'WITHSCORES'), {}
     for i = 1, #flat, 2 do
         found[#found + 1] = { flat[i], digits(flat[i + 1]) .. ':' .. flat[i] }
