@@ -383,7 +383,8 @@ static void on_reply(void *arg, const struct redisReply *reply)
     c = list_owner(r->sent.next, struct redis_call, link);
     list_take(&c->link);
     r->heard_at = clock_ms();
-    if (c->script && !c->whole_script && wire_fault_is(reply, "NOSCRIPT")) {
+    /* A cancelled one is not sent again: what was called after it may be carried out by now. */
+    if (c->script && c->fn && !c->whole_script && wire_fault_is(reply, "NOSCRIPT")) {
         c->whole_script = true;
         call_go(r, c);
         return;

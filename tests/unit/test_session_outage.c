@@ -292,6 +292,28 @@ START_TEST(only_a_lock_that_somebody_waits_for_outlives_redis)
 }
 END_TEST
 
+/* Asked under its hash, which Redis did not know any more, and then given up: it is not asked again
+ * behind the save, where it would lock the session for nobody. */
+START_TEST(a_renewal_that_a_save_overtakes_takes_no_lock)
+{
+    struct user *u;
+
+    settings.session.lease = CALL_MS;
+    u = holder_of(a);
+    free(support_redis_ask(redis_server, "SCRIPT FLUSH"));
+    free(support_redis_ask(redis_server, "DEL " HASH ":lock"));
+    take_turn(b, "other", "q", "a");    /* all scripts but that of the renewal are known again */
+    support_redis_freeze(redis_server);
+    support_turn(loop, CALL_MS / 2);
+    user_save(u, "q", "a");
+    support_redis_thaw(redis_server);
+    user_until_saved(u);
+    ck_assert(u->saved);
+    holder_of_session(a, "other");
+    expect("0", "EXISTS " HASH ":lock");
+}
+END_TEST
+
 /* A key of another type: the script fails, which no repeat would mend. */
 START_TEST(a_save_that_redis_refuses_is_not_tried_again)
 {
@@ -330,6 +352,7 @@ int main(void)
     tcase_add_test(outage, a_wake_up_lost_with_the_subscription_is_made_good_by_the_next_one);
     tcase_add_test(outage, a_turn_that_runs_through_an_outage_keeps_its_lock);
     tcase_add_loop_test(outage, only_a_lock_that_somebody_waits_for_outlives_redis, 0, 2);
+    tcase_add_test(outage, a_renewal_that_a_save_overtakes_takes_no_lock);
     tcase_add_test(outage, a_save_that_redis_refuses_is_not_tried_again);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
