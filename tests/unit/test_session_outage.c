@@ -121,6 +121,26 @@ START_TEST(a_repeated_save_finds_its_entry_behind_later_ones)
 }
 END_TEST
 
+/* A failover has lost the turn before it. Its lock is forgotten, or taken again meanwhile. */
+START_TEST(a_save_whose_answer_was_lost_is_one_entry_in_a_dialog_that_was_cut)
+{
+    struct user *u;
+
+    take_turn(a, "s", "lost", "lost");
+    u = holder_of(a);
+    free(support_redis_ask(redis_server, "DEL " HASH " " HASH ":msgs"));
+    if (_i)
+        free(support_redis_ask(redis_server, "DEL " HASH ":lock"));
+    support_redis_freeze(redis_server);
+    user_save(u, "q", "a");
+    support_until_true(loop, is_away, a);
+    support_redis_thaw(redis_server);
+    user_until_saved(u);
+    ck_assert_int_eq(u->failed, ERR_OK);
+    expect("1", "LLEN " HASH ":msgs");
+}
+END_TEST
+
 START_TEST(a_save_that_finds_no_redis_in_time_is_not_saved_and_holds_nobody_up)
 {
     struct user *u = holder_of(a);
@@ -342,6 +362,8 @@ int main(void)
     tcase_add_loop_test(outage, a_save_goes_over_a_restart_of_redis_and_is_one_entry, 0, 2);
     tcase_add_test(outage, a_save_whose_answer_was_lost_is_one_entry);
     tcase_add_test(outage, a_repeated_save_finds_its_entry_behind_later_ones);
+    tcase_add_loop_test(outage, a_save_whose_answer_was_lost_is_one_entry_in_a_dialog_that_was_cut,
+                        0, 2);
     tcase_add_test(outage, a_save_that_finds_no_redis_in_time_is_not_saved_and_holds_nobody_up);
     tcase_add_test(outage, without_redis_no_turn_begins_and_the_caller_hears_it_in_time);
     tcase_add_test(outage, a_grant_whose_answer_was_lost_is_given_back);

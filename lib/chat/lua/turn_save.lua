@@ -4,7 +4,8 @@
 -- Promises: saves only under the session's newest fence, only while the lock was not given up, and
 -- never behind a turn that it has not read; a lease that ran out, or a lock that Redis has
 -- forgotten, is no hindrance as long as nobody took the lock. Repeating it is harmless: a turn that
--- is stored is found, also when later ones have followed.
+-- is stored is found, also when later ones have followed, or as the last one of a dialog that has
+-- become shorter than it was read.
 --
 -- KEYS  1 session  2 msgs  3 lock  4 wait  5 index of sessions  6 idem ("" = no Idempotency-Key)
 -- ARGV  1 fence  2 number of the turn  3 entry  4 session id, for the index
@@ -21,8 +22,13 @@ local life, says, idem_life, title = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local held = redis.call('HMGET', lock, 'fence', 'until', 'ticket', 'deleted')
 local known = redis.call('HMGET', session, 'created', 'username', 'title', 'tasks', 'turns')
-if not holds(fence, held[1], held[2]) or tonumber(known[5] or 0) >= tonumber(number) then
-    if is_turn(redis.call('LINDEX', msgs, number - 1), fence) then return { 'saved' } end
+local behind = tonumber(known[5] or 0) >= tonumber(number)
+if behind or held[1] ~= fence or held[2] == '0' then    -- then it may be stored
+    for _, at in ipairs({ number - 1, -1 }) do
+        if is_turn(redis.call('LINDEX', msgs, at), fence) then return { 'saved' } end
+    end
+end
+if behind or not holds(fence, held[1], held[2]) then
     local deleted = held[4] and tonumber(held[4]) > tonumber(fence)
     return { deleted and 'gone' or 'lost' }
 end
