@@ -67,6 +67,8 @@ void session_turn_wake(struct session_turn *t)
         session_turn_enter(t, TURN_LOOK_TWICE);
     else if (t->state == TURN_HELD && !t->call)
         session_turn_renew(t);
+    else if (t->state == TURN_SAVE_AGAIN)
+        session_turn_enter(t, TURN_SAVE);
 }
 
 void session_drop(struct session_turn *t)

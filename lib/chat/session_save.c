@@ -113,6 +113,7 @@ static void on_save(void *arg, const struct redisReply *reply, const struct err 
 
 void session_turn_save(struct session_turn *t)
 {
+    timer_stop(&t->timer);
     t->call = session_call_save(t, on_save);
     if (!t->call)
         session_turn_enter(t, TURN_SAVE_AGAIN);

@@ -65,7 +65,8 @@ void sessions_remove(struct sessions *s, struct session_turn *t);
 /* The only place that changes the state. t may be gone when this returns, so a call to it is
  * the last thing its caller does to t. */
 void session_turn_enter(struct session_turn *t, enum turn_state next);
-/* The lock may be free, or forgotten: a turn that waits looks, one that holds it says so again. */
+/* The lock may be free, or forgotten: a turn that waits looks, one that holds it says so again, or
+ * saves what it has. */
 void session_turn_wake(struct session_turn *t);
 /* No call under way, no timer. */
 void session_turn_quiet(struct session_turn *t);

@@ -43,15 +43,25 @@ static void on_wake(void *arg, const char *message, size_t len)
         session_turn_wake(t);
 }
 
-/* What was published while the subscription was away is lost, and with Redis, if it was restarted,
- * the locks that nobody waits for: all who wait look for themselves, all who hold one renew it. */
-static void on_wake_state(void *arg, bool up)
+static void wake_all(struct sessions *s)
 {
-    struct sessions *s = arg;
-
-    for (size_t i = 0; up && i < SESSIONS_BUCKETS; i++)
+    for (size_t i = 0; i < SESSIONS_BUCKETS; i++)
         for (struct session_turn *t = s->turns[i]; t; t = t->next)
             session_turn_wake(t);
+}
+
+/* What was published while the subscription was away is lost: all who wait look for themselves. */
+static void on_wake_state(void *arg, bool up)
+{
+    if (up)
+        wake_all(arg);
+}
+
+/* If Redis was restarted, the locks that nobody waits for are lost: all who hold one renew it, or
+ * save, before others ask. */
+static void on_redis_up(void *arg)
+{
+    wake_all(arg);
 }
 
 struct sessions *sessions_new(struct loop *l, struct redis *redis, struct redis *wake,
@@ -72,6 +82,7 @@ struct sessions *sessions_new(struct loop *l, struct redis *redis, struct redis 
         free(s);
         return NULL;
     }
+    redis_on_kept_up(redis, on_redis_up, s);
     if (wake)
         redis_on_state(wake, on_wake_state, s);
     return s;
@@ -81,6 +92,7 @@ void sessions_free(struct sessions *s)
 {
     if (!s)
         return;
+    redis_on_kept_up(s->redis, NULL, NULL);
     if (s->wake)
         redis_on_state(s->wake, NULL, NULL);
     for (size_t i = 0; i < SESSIONS_BUCKETS; i++)

@@ -127,6 +127,14 @@ void redis_on_state(struct redis *r, redis_state_fn *fn, void *arg)
     r->state_arg = arg;
 }
 
+void redis_on_kept_up(struct redis *r, loop_fn *fn, void *arg)
+{
+    struct redis *own = r->kept ? r->kept : r;
+
+    own->up_fn = fn;
+    own->up_arg = arg;
+}
+
 /* Ends one call that failed. The redis may be gone when this returns. */
 static void call_fail(struct redis *r, struct redis_call *c)
 {
@@ -154,6 +162,8 @@ static void tell_state(struct redis *r)
     r->told_up = up;
     if (r->state_fn)
         r->state_fn(r->state_arg, up);
+    if (up && !r->closed && r->up_fn)
+        r->up_fn(r->up_arg);
 }
 
 /* Calls made by these callbacks that fail at once have their turn in the next round. */

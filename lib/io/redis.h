@@ -54,6 +54,8 @@ bool redis_is_up(const struct redis *r);
  * loading. */
 typedef void redis_state_fn(void *arg, bool up);
 void redis_on_state(struct redis *r, redis_state_fn *fn, void *arg);
+/* Beside it, for who uses redis_eval_kept: that its connection is up, again. fn NULL: none. */
+void redis_on_kept_up(struct redis *r, loop_fn *fn, void *arg);
 
 /* reply is borrowed, valid during the callback; NULL exactly when e is set, else e is NULL. */
 typedef void redis_fn(void *arg, const struct redisReply *reply, const struct err *e);

@@ -21,6 +21,8 @@ struct redis {
     struct timer       telling;             /* failed calls and the state, outside of all else */
     redis_state_fn    *state_fn;
     void              *state_arg;
+    loop_fn           *up_fn;               /* of the one that redis_eval_kept goes to */
+    void              *up_arg;
     bool               told_up;
     bool               busy, closed;        /* telling, and freed meanwhile */
     char              *channel;             /* owned; NULL: not a subscriber */

@@ -296,6 +296,25 @@ START_TEST(a_turn_that_runs_through_an_outage_keeps_its_lock)
 }
 END_TEST
 
+/* Its lock is forgotten: who comes when Redis is back must not find the session free. */
+START_TEST(a_save_that_waits_for_redis_comes_before_who_asks_then)
+{
+    struct user *first = holder_of(a), *second;
+
+    support_redis_kill(redis_server);
+    user_save(first, "q", "a");
+    support_turn(loop, 1600);           /* 100, 200, 400, 800 ms: the next try is far */
+    support_redis_again(redis_server);
+    support_until_true(loop, is_back, a);
+    support_turn(loop, 20);
+    support_until_true(loop, is_back, b);
+    second = holder_of(b);
+    user_until_saved(first);
+    ck_assert(first->saved);
+    ck_assert_int_eq(second->number, 2);
+}
+END_TEST
+
 /* What stands of a lock in the append-only file, found by a Redis that has nothing else. */
 START_TEST(only_a_lock_that_somebody_waits_for_outlives_redis)
 {
@@ -373,6 +392,7 @@ int main(void)
     tcase_add_test(outage, a_waiter_hears_when_redis_goes_away);
     tcase_add_test(outage, a_wake_up_lost_with_the_subscription_is_made_good_by_the_next_one);
     tcase_add_test(outage, a_turn_that_runs_through_an_outage_keeps_its_lock);
+    tcase_add_test(outage, a_save_that_waits_for_redis_comes_before_who_asks_then);
     tcase_add_loop_test(outage, only_a_lock_that_somebody_waits_for_outlives_redis, 0, 2);
     tcase_add_test(outage, a_renewal_that_a_save_overtakes_takes_no_lock);
     tcase_add_test(outage, a_save_that_redis_refuses_is_not_tried_again);
