@@ -54,6 +54,17 @@ def test_errors_are_not_taken_for_success_by_their_type(stack):
     reply.problem(400, "bad_request")
 
 
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+def test_methods_that_nginx_refuses(stack, method):
+    reply = stack.client.call(method, "/api/v1/health")
+    reply.problem(405, "method_not_allowed")
+    assert method not in reply.headers["Allow"]
+
+
+def test_a_header_that_is_too_large(stack):
+    stack.client.get("/api/v1/health", headers={"X-Long": "x" * 9000}).problem(400, "bad_request")
+
+
 def test_nothing_is_told_of_versions(stack):
     for path in ("/api/v1/health", "/nothing", "/%"):
         assert stack.client.get(path).headers["Server"] in (None, "nginx")
