@@ -1,8 +1,11 @@
 """nginx's limits per client address."""
 
+import subprocess
+
 import pytest
 
 from tests.support.dialog import EVENTS
+from tests.support.programs import FCGI, TOP
 
 ALIVE = "/api/v1/health"
 
@@ -42,3 +45,13 @@ def test_open_connections_of_an_address_are_limited(stacks):
 def test_this_host_is_not_limited_nor_anybody_when_they_are_off(stacks, settings):
     stack = stacks(runner=False, **settings)
     assert statuses(stack, 50) == [200] * 50
+
+
+@pytest.mark.parametrize("setting", ["HTTP_REQUESTS_PER_SECOND", "HTTP_BURST", "HTTP_CONNECTIONS",
+                                     "HTTP_PORT"])
+def test_one_that_is_not_a_number_is_named(setting, tmp_path):
+    made = subprocess.run([TOP / "scripts" / "nginx-conf"], capture_output=True, text=True,
+                          check=False, env={"PATH": "/usr/bin:/bin", "CONFAB_STATE": str(tmp_path),
+                                            "FCGI_SOCKET": "x", "CONFAB_FCGI": str(FCGI),
+                                            setting: "many"})
+    assert made.returncode == 1 and f'{setting}: "many"' in made.stderr, made
