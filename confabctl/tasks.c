@@ -179,11 +179,13 @@ static int each(struct ctl *c, int argc, char **argv,
 
     if (argc < 2)
         return CTL_USAGE;
-    for (int i = 1; i < argc; i++)
+    for (int i = 1; i < argc; i++) {
         if (!ctl_redis(c) || !begin(c, argv[i]))
             return ctl_failed(c);
-        else if (ctl_wait(c) != EXIT_SUCCESS)
-            status = EXIT_FAILURE;
+        loop_run(c->loop);
+        if (err_wrap(&c->err, "%s", argv[i]) != ERR_OK)
+            status = ctl_failed(c);
+    }
     return status;
 }
 

@@ -276,7 +276,8 @@ def test_the_operators_list_has_the_tasks_of_all_tenants(idle):
 def test_the_operator_cancels_retries_and_deletes(idle):
     tasks = [written(idle)[1] for _ in range(3)]
     ctl(idle, "cancel", tasks[0].id)
-    ctl(idle, "cancel", tasks[0].id, "nosuchtask", status=1)
+    told = ctl(idle, "cancel", tasks[0].id, "nosuchtask", status=1).err
+    assert f"{tasks[0].id}: the task is failed" in told and "nosuchtask: there is no" in told
     failed(idle, tasks[1])
     failed(idle, tasks[2])
     assert ctl(idle, "retry-all", "--code", "another").out.startswith("0 tried again")
