@@ -62,8 +62,9 @@ build()
 }
 
 # Services by name, each with a file that holds its pid and when that process began, so that a
-# pid which the kernel has given to somebody else is not taken for ours.
-began() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+# pid which the kernel has given to somebody else is not taken for ours. One that is dead, even if
+# nobody has collected it, never began.
+began() { sed -n 's/^.*) \([^Z]\)/\1/p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 
 service_pid()       # NAME: prints the pid when it runs
 {
@@ -72,9 +73,22 @@ service_pid()       # NAME: prints the pid when it runs
     [ "$(began "$pid")" = "$when" ] && echo "$pid"
 }
 
+# One that was killed leaves children, which are still of its process group: asks them to end.
+service_clear()     # NAME
+{
+    read -r pid when 2>/dev/null <"$state/run/$1" || return 0
+    left="s/^\\([0-9]*\\) (\\(nginx\\|confab-[a-z]*\\)) [^Z] [0-9]* $pid .*/\\1/p"
+    [ -n "$(began "$pid")" ] ||
+        for orphan in $(sed -n "$left" /proc/[0-9]*/stat 2>/dev/null); do
+            kill -TERM "$orphan" 2>/dev/null || :
+        done
+    rm -f "$state/run/$1"
+}
+
 service_start()     # NAME COMMAND...
 {
     name=$1
+    service_clear "$name"
     shift
     setsid "$@" </dev/null >>"$state/logs/$name.log" 2>&1 &
     echo "$! $(began $!)" >"$state/run/$name"
@@ -84,7 +98,7 @@ service_start()     # NAME COMMAND...
 # the signal on, and would wait for the new one for ever.
 service_stop()      # NAME SECONDS [SIGNAL]: asks, waits, then kills
 {
-    pid=$(service_pid "$1") || { rm -f "$state/run/$1"; return 0; }
+    pid=$(service_pid "$1") || { service_clear "$1"; return 0; }
     kill "-${3:-TERM}" "$pid"
     tries=$(($2 * 10))
     while [ "$(service_pid "$1")" = "$pid" ]; do
