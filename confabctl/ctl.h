@@ -38,7 +38,7 @@ void ctl_end(struct ctl *c, const struct err *e);   /* e NULL: well */
 int  ctl_failed(struct ctl *c);
 
 /* Each command: argv[0] is the last word of its name, the rest its arguments. Returns the exit
- * status; CTL_USAGE makes main print the command's usage. */
+ * status; CTL_USAGE makes main print c->err, if there is one, and the command's usage. */
 int ctl_check(struct ctl *c, int argc, char **argv);        /* check.c */
 int ctl_key_add(struct ctl *c, int argc, char **argv);      /* key.c */
 int ctl_key_list(struct ctl *c, int argc, char **argv);

@@ -93,6 +93,8 @@ static int run(const struct command *command, int argc, char **argv)
         c.loop = loop_new();
         status = c.loop ? command->run(&c, argc, argv) : ctl_failed(&c);
     }
+    if (status == CTL_USAGE && c.err.code != ERR_OK)
+        ctl_failed(&c);
     close_all(&c);
     if (status == CTL_USAGE) {
         fputs("usage:\n", stderr);

@@ -106,22 +106,26 @@ static void on_lines(void *arg, const struct task *tasks, size_t count, const ch
     ctl_end(w->ctl, e && e->code == ERR_NO_SESSION ? NULL : e);     /* another tenant may have it */
 }
 
-static bool read_status(const char *name, int *status)
+static bool read_status(const char *name, int *status, struct err *e)
 {
     for (int s = TASK_PENDING; s <= TASK_FAILED; s++)
         if (strcmp(name, task_status_name((enum task_status)s)) == 0) {
             *status = s;
             return true;
         }
+    err_field(e, "--status", "has to be pending, running, finished or failed");
     return false;
 }
 
-static bool read_number(const char *text, int64_t *n)
+static bool read_limit(const char *text, int64_t *n, struct err *e)
 {
     char *end;
 
     *n = strtoll(text, &end, 10);
-    return !*end && *n >= 1;
+    if (!*end && *n >= 1)
+        return true;
+    err_field(e, "--limit", "has to be a number from 1 on");
+    return false;
 }
 
 int ctl_tasks_list(struct ctl *c, int argc, char **argv)
@@ -141,9 +145,9 @@ int ctl_tasks_list(struct ctl *c, int argc, char **argv)
         if (option == 't')
             tenant = optarg;
         else if (option == 's')
-            ok = read_status(optarg, &w.query.status);
+            ok = read_status(optarg, &w.query.status, &c->err);
         else if (option == 'n')
-            ok = read_number(optarg, &w.left);
+            ok = read_limit(optarg, &w.left, &c->err);
         else if (option == 'i')
             w.query.session = optarg;
         if (!ok)

@@ -100,8 +100,10 @@ int ctl_usage(struct ctl *c, int argc, char **argv)
             tenant = optarg;
         } else if (option == 'd') {
             days = strtol(optarg, &end, 10);
-            if (*end || days < 1 || days > QUOTA_DAYS_MAX)
+            if (*end || days < 1 || days > QUOTA_DAYS_MAX) {
+                err_field(&c->err, "--days", "has to be a number from 1 to %d", QUOTA_DAYS_MAX);
                 return CTL_USAGE;
+            }
         } else {
             return CTL_USAGE;
         }

@@ -120,10 +120,18 @@ def test_no_secret_is_printed(stack):
 @pytest.mark.parametrize("words", [
     (), ("nothing",), ("key",), ("key", "add"), ("key", "add", "x"), ("key", "add", "--speed", "1"),
     ("key", "list", "x"), ("key", "revoke"), ("key", "revoke", "a", "b"), ("check", "x"),
-    ("pool", "x"), ("usage", "x"), ("usage", "--days", "0"), ("usage", "--days", "x")], ids=str)
+    ("pool", "x"), ("usage", "x")], ids=str)
 def test_wrong_usage_is_told(stack, words):
     ran = confabctl(stack, *words)
     assert ran.status == 2 and not ran.out and "confabctl" in ran.err, ran
+
+
+@pytest.mark.parametrize("words", [
+    ("usage", "--days", "0"), ("usage", "--days", "x"), ("usage", "--days", "401"),
+    ("tasks", "list", "--status", "done"), ("tasks", "list", "--limit", "0")], ids=str)
+def test_a_wrong_option_is_named(stack, words):
+    ran = confabctl(stack, *words)
+    assert ran.status == 2 and not ran.out and f"confabctl: {words[-2]}: has to be" in ran.err, ran
 
 
 @pytest.mark.parametrize("words, named", [
