@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.support.google import Call
-from tests.support.google_files import FOLDER, File
+from tests.support.google_files import FOLDER, File, Files
 from tests.support.http import Client
 from tests.support.programs import Runner
 from tests.support.stack import Stack
@@ -55,9 +55,11 @@ class Setting:
 
 
 class _FirstFolder:
-    """Is this an attempt to make a folder under the first id that was tried?"""
+    """Is this an attempt to make a folder under the first id that was tried? Not when another fault
+    has let that one through: what exists is no refused id."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Files) -> None:
+        self._files = files
         self._id: str | None = None
 
     def __call__(self, call: Call) -> bool:
@@ -65,7 +67,7 @@ class _FirstFolder:
             return False
         wanted = json.loads(call.request.body)["id"]
         self._id = self._id or wanted
-        return wanted == self._id
+        return wanted == self._id and wanted not in self._files.used
 
 
 @dataclass
@@ -141,7 +143,7 @@ class World:
             "files.update", "sample", "before", count=None, sample_id="drive-400-fields",
             match=lambda call: call.upload and RUINED.encode() in call.request.body)
         google.faults.add("files.create", "sample", "before", count=None,
-                          sample_id="drive-400-generated-id", match=_FirstFolder())
+                          sample_id="drive-400-generated-id", match=_FirstFolder(google.files))
         # Made once, as with it the file of the credentials is written.
         self._env = self.stack.env
         for runner in self.runners:
